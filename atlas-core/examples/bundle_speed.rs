@@ -1,0 +1,233 @@
+//! Measures saving and loading against candle on the same tensors.
+//!
+//! `cargo run --release -p atlas-core --example bundle_speed -- MIB ROUNDS FOLDER` alternates the
+//! contestants and prints medians. On a memory file system such as `/dev/shm` syncing takes no
+//! time; the difference to a disk is its share. `… MIB memory FOLDER` prints what a save and a
+//! load take of memory, as multiples of the tensors.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use atlas_core::prelude::*;
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Init, VarBuilder, VarMap};
+
+/// Tensors of 4 MiB.
+#[derive(AtlasModel)]
+struct Block {
+    #[param(min = 1)]
+    tensors: usize,
+    #[network(with = build)]
+    net: Vec<Tensor>,
+}
+
+const WIDTH: usize = 1024;
+
+fn build(params: &BlockParams, vb: VarBuilder) -> candle_core::Result<Vec<Tensor>> {
+    let init = Init::Uniform { lo: -1.0, up: 1.0 };
+    (0..params.tensors)
+        .map(|index| vb.get_with_hints((WIDTH, WIDTH), &index.to_string(), init))
+        .collect()
+}
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [mib, rounds, folder] = &arguments[..] else {
+        return Err("usage: bundle_speed MIB ROUNDS|memory FOLDER".into());
+    };
+    let tensors = mib.parse::<usize>()? / 4;
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder)?;
+    match rounds.as_str() {
+        "memory" => memory(tensors, folder),
+        "loaded-memory" => loaded_memory(tensors, folder),
+        "load-0" | "load-1" | "load-2" => {
+            println!("{}", load(rounds[5..].parse()?, tensors, folder)?);
+            Ok(())
+        }
+        rounds => speed(tensors, rounds.parse()?, folder),
+    }
+}
+
+fn create(tensors: usize) -> atlas_core::Result<Model<Block>> {
+    Block::create_with(BlockParams { tensors }, CreateOptions::new().seed(7))
+}
+
+const LOADS: [&str; 3] = [
+    "Model::load, verified",
+    "memory-mapped VarBuilder",
+    "candle safetensors::load",
+];
+
+/// Seconds that a load took.
+fn load(contestant: usize, tensors: usize, folder: &Path) -> Outcome<f64> {
+    let (bundle, candle) = (folder.join("bundle"), folder.join("candle.safetensors"));
+    let start = Instant::now();
+    match contestant {
+        0 => drop(Block::load(&bundle)?),
+        1 => {
+            // SAFETY: nobody writes to the file while it is mapped.
+            let vb = unsafe {
+                VarBuilder::from_mmaped_safetensors(&[&candle], DType::F32, &Device::Cpu)?
+            };
+            drop(build(&BlockParams { tensors }, vb)?);
+        }
+        _ => drop(candle_core::safetensors::load(&candle, &Device::Cpu)?),
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn load_alone(contestant: usize, tensors: usize, folder: &Path) -> Outcome<f64> {
+    let mib = (4 * tensors).to_string();
+    let job = format!("load-{contestant}");
+    let output = Command::new(std::env::current_exe()?)
+        .args([&mib, &job])
+        .arg(folder)
+        .output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// Seconds that something took.
+fn timed(run: impl FnOnce() -> atlas_core::Result<()>) -> Outcome<f64> {
+    let start = Instant::now();
+    run()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Median seconds of each contestant, taking turns.
+fn race(rounds: usize, contestants: &mut [Contestant]) -> Outcome<Vec<f64>> {
+    let mut times = vec![Vec::new(); contestants.len()];
+    for _ in 0..rounds {
+        for ((_, run), times) in contestants.iter_mut().zip(&mut times) {
+            times.push(run()?);
+        }
+    }
+    let medians: Vec<f64> = times
+        .into_iter()
+        .map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        })
+        .collect();
+    Ok(medians)
+}
+
+fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
+    let model = create(tensors)?;
+    let bytes = (tensors * WIDTH * WIDTH * 4) as f64;
+    let (bundle, candle) = (folder.join("bundle"), folder.join("candle.safetensors"));
+
+    let varmap = VarMap::new();
+    if let Ok(mut data) = varmap.data().lock() {
+        data.extend(
+            model
+                .vars()
+                .into_iter()
+                .map(|(name, var)| (name.replace("net/", ""), var)),
+        );
+    }
+    let mut digest = || timed(|| model.digest().map(drop));
+    let mut save = || timed(|| model.save(&bundle));
+    let mut varmap_save = || timed(|| Ok(varmap.save(&candle)?));
+    report(
+        bytes,
+        rounds,
+        &mut [
+            ("Model::save", &mut save),
+            ("VarMap::save", &mut varmap_save),
+            ("Model::digest", &mut digest),
+        ],
+    )?;
+
+    println!("loading, each time in a process of its own:");
+    report(
+        bytes,
+        rounds,
+        &mut [
+            (LOADS[0], &mut || load_alone(0, tensors, folder)),
+            (LOADS[1], &mut || load_alone(1, tensors, folder)),
+            (LOADS[2], &mut || load_alone(2, tensors, folder)),
+        ],
+    )?;
+    println!("loading again and again, into memory that has been used before:");
+    report(
+        bytes,
+        rounds,
+        &mut [
+            (LOADS[0], &mut || load(0, tensors, folder)),
+            (LOADS[1], &mut || load(1, tensors, folder)),
+            (LOADS[2], &mut || load(2, tensors, folder)),
+        ],
+    )?;
+    fs::remove_dir_all(&bundle)?;
+    Ok(fs::remove_file(&candle)?)
+}
+
+/// A name, and what gives the seconds it took.
+type Contestant<'a> = (&'a str, &'a mut dyn FnMut() -> Outcome<f64>);
+
+fn report(bytes: f64, rounds: usize, contestants: &mut [Contestant]) -> Outcome {
+    let medians = race(rounds, contestants)?;
+    for ((name, _), seconds) in contestants.iter().zip(&medians) {
+        let speed = bytes / seconds / 1e9;
+        println!(
+            "{name:26} {:8.1} ms  {speed:5.2} GB/s  {:5.2} times the first",
+            seconds * 1e3,
+            seconds / medians[0]
+        );
+    }
+    Ok(())
+}
+
+/// The most memory this process has had, in bytes.
+fn peak() -> Outcome<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .ok_or("this system does not tell")?;
+    let kib: f64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
+    Ok(kib * 1024.0)
+}
+
+fn memory(tensors: usize, folder: &Path) -> Outcome {
+    let bytes = (tensors * WIDTH * WIDTH * 4) as f64;
+    let model = create(tensors)?;
+    let before = peak()?;
+    model.save(folder.join("bundle"))?;
+    println!(
+        "a save adds {:.3} times the tensors",
+        (peak()? - before) / bytes
+    );
+    // A load in a process of its own.
+    let program = std::env::current_exe()?;
+    let mib = (4 * tensors).to_string();
+    Command::new(program)
+        .args([&mib, "loaded-memory"])
+        .arg(folder)
+        .status()?;
+    Ok(fs::remove_dir_all(folder.join("bundle"))?)
+}
+
+fn loaded_memory(tensors: usize, folder: &Path) -> Outcome {
+    let bytes = (tensors * WIDTH * WIDTH * 4) as f64;
+    let before = peak()?;
+    let model = Block::load(folder.join("bundle"))?;
+    println!(
+        "a load takes {:.3} times the tensors",
+        (peak()? - before) / bytes
+    );
+    drop(model);
+    let trainable = Block::load_with(folder.join("bundle"), LoadOptions::new().trainable(true))?;
+    println!(
+        "{} tensors, trainable: {:.3} times",
+        trainable.net.len(),
+        (peak()? - before) / bytes
+    );
+    Ok(())
+}

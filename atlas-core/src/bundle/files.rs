@@ -1,0 +1,179 @@
+//! Every change that saving makes to the file system.
+//!
+//! They are made here and nowhere else, so that a test can stop a save before each of them.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::folder::Folder;
+use crate::error::{Error, Result};
+
+/// Creates a folder; `false` if there already is something.
+pub(super) fn create_folder(path: &Path) -> Result<bool> {
+    change("create the folder", path, || match fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    })
+}
+
+pub(super) fn sync_folder(folder: &Folder) -> Result<()> {
+    change("sync the folder", folder.path(), || folder.sync())
+}
+
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    change("remove", path, || fs::remove_file(path))
+}
+
+pub(super) fn remove_folder(path: &Path) -> Result<()> {
+    change("remove the folder", path, || fs::remove_dir(path))
+}
+
+/// Puts a folder where there is none, or an empty one; `false` if there is another.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<bool> {
+    change("rename", from, || match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    })
+}
+
+/// Puts two folders in each other's place in one step; `false` where the system has no such step.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    change("exchange", one, || {
+        let exchanged = seam::exchange()
+            .and_then(|()| renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE));
+        match exchanged {
+            Ok(()) => Ok(true),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(super) fn exchange(_: &Path, _: &Path) -> Result<bool> {
+    Ok(false)
+}
+
+/// A file that is being written for the first time.
+pub(super) struct NewFile<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> NewFile<'a> {
+    /// Creates the file; there must be none.
+    pub(super) fn create(path: &'a Path) -> Result<Self> {
+        change("create", path, || File::create_new(path)).map(|file| Self { path, file })
+    }
+
+    /// Waits until what was written is on the disk.
+    pub(super) fn sync(self) -> Result<()> {
+        change("sync", self.path, || self.file.sync_all())
+    }
+}
+
+impl Write for NewFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        seam::before()?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn change<T>(
+    action: &'static str,
+    path: &Path,
+    change: impl FnOnce() -> io::Result<T>,
+) -> Result<T> {
+    seam::before()
+        .and_then(|()| change())
+        .map_err(|error| Error::io(action, path, error))
+}
+
+/// Where the tests come in; nothing at all outside them.
+#[cfg(not(test))]
+mod seam {
+    pub(super) fn before() -> std::io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn exchange() -> rustix::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a test has happen to the changes of its thread.
+#[cfg(test)]
+pub(super) mod seam {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        /// What happens before a change, counted down.
+        static FAULT: Cell<Option<(u64, Fault)>> = const { Cell::new(None) };
+        static CAN_EXCHANGE: Cell<bool> = const { Cell::new(true) };
+    }
+
+    /// What happens instead of a change.
+    #[derive(Clone, Copy)]
+    pub(in crate::bundle) enum Fault {
+        /// The process ends at once, as by `kill -9`: nothing is flushed, dropped or unwound.
+        Kill,
+        /// The system refuses, with this error number; later changes too if `true`.
+        Refuse(i32, bool),
+    }
+
+    /// Lets `changes` changes happen, then the fault.
+    pub(in crate::bundle) fn after(changes: u64, fault: Fault) {
+        FAULT.set(Some((changes, fault)));
+    }
+
+    /// Lets all changes happen; whether the fault was still to come.
+    pub(in crate::bundle) fn never() -> bool {
+        FAULT.take().is_some()
+    }
+
+    /// Whether the file system can exchange folders.
+    pub(in crate::bundle) fn can_exchange(can: bool) {
+        CAN_EXCHANGE.set(can);
+    }
+
+    pub(super) fn before() -> io::Result<()> {
+        match FAULT.get() {
+            None => Ok(()),
+            Some((0, Fault::Kill)) => std::process::abort(),
+            Some((0, Fault::Refuse(errno, again))) => {
+                FAULT.set(again.then_some((0, Fault::Refuse(errno, true))));
+                Err(io::Error::from_raw_os_error(errno))
+            }
+            Some((more, fault)) => {
+                FAULT.set(Some((more - 1, fault)));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn exchange() -> rustix::io::Result<()> {
+        if CAN_EXCHANGE.get() {
+            Ok(())
+        } else {
+            Err(rustix::io::Errno::INVAL)
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The stored side of the behaviour check.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::manifest::GOLDEN_NAME;
+use super::tensor_file;
+use crate::error::{Error, Result};
+use crate::golden::{GoldenFns, GoldenInputs};
+use crate::model::{AnyModel, AtlasModel, Model};
+use crate::params::{Problem, Report};
+
+/// The tensor that holds the input texts: a JSON list of strings as bytes.
+const TEXTS: &str = "input-texts";
+const INPUT: &str = "input.";
+const OUTPUT: &str = "output.";
+
+/// The behaviour of a model, ready to be stored.
+pub(super) struct Computed {
+    pub(super) inputs_digest: String,
+    pub(super) tensors: BTreeMap<String, Tensor>,
+}
+
+/// The model's inputs and outputs; `None` for a model without a behaviour check.
+pub(super) fn compute<T: AtlasModel>(model: &Model<T>) -> Result<Option<Computed>> {
+    let Some(functions) = T::behaviour() else {
+        return Ok(None);
+    };
+    let place = "the behaviour check";
+    let inputs = (functions.inputs)(model).map_err(|error| error.within(place))?;
+    let mut tensors = store(&inputs)?;
+    let inputs_digest = digest(&tensors)?;
+    for (name, output) in outputs(model, &functions, &inputs)? {
+        if !is_finite(&output)? {
+            return Err(Error::new(format_args!("output `{name}` is not finite")).within(place));
+        }
+        tensors.insert(format!("{OUTPUT}{name}"), output);
+    }
+    Ok(Some(Computed {
+        inputs_digest,
+        tensors,
+    }))
+}
+
+fn outputs<T: AtlasModel>(
+    model: &Model<T>,
+    functions: &GoldenFns<T>,
+    inputs: &GoldenInputs,
+) -> Result<Vec<(String, Tensor)>> {
+    let place = "the behaviour check";
+    let outputs = (functions.outputs)(model, inputs).map_err(|error| error.within(place))?;
+    if outputs.is_empty() {
+        return Err(Error::new("there is no output").within(place));
+    }
+    outputs
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, tensor.detach().to_device(&Device::Cpu)?.contiguous()?)))
+        .collect()
+}
+
+fn store(inputs: &GoldenInputs) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    if !inputs.as_texts().is_empty() {
+        let bytes = serde_json::to_vec(inputs.as_texts())
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let length = bytes.len();
+        tensors.insert(
+            TEXTS.to_owned(),
+            Tensor::from_vec(bytes, length, &Device::Cpu)?,
+        );
+    }
+    for (name, tensor) in inputs.tensors() {
+        let tensor = tensor.detach().to_device(&Device::Cpu)?.contiguous()?;
+        tensors.insert(format!("{INPUT}{name}"), tensor);
+    }
+    Ok(tensors)
+}
+
+/// The digest of inputs: that of a tensor file of them alone.
+fn digest(inputs: &BTreeMap<String, Tensor>) -> Result<String> {
+    let inputs = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    Ok(tensor_file::describe(GOLDEN_NAME, inputs)?.blake3)
+}
+
+/// The behaviour check of a bundle.
+pub(super) struct Stored {
+    inputs: BTreeMap<String, Tensor>,
+    /// By name, without the prefix.
+    outputs: BTreeMap<String, Tensor>,
+}
+
+impl Stored {
+    /// The tensors of the file at `path`; an error unless they are a behaviour check, and of the
+    /// inputs of that digest.
+    pub(super) fn new(
+        path: &Path,
+        tensors: BTreeMap<String, Tensor>,
+        inputs_digest: &str,
+    ) -> Result<Self> {
+        let mut stored = Self {
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+        };
+        for (name, tensor) in tensors {
+            if let Some(output) = name.strip_prefix(OUTPUT) {
+                stored.outputs.insert(output.to_owned(), tensor);
+            } else if name == TEXTS || name.starts_with(INPUT) {
+                stored.inputs.insert(name, tensor);
+            } else {
+                return Err(Error::corrupt(
+                    path,
+                    format_args!("`{name}` is neither an input nor an output"),
+                ));
+            }
+        }
+        if digest(&stored.inputs)? != inputs_digest {
+            return Err(Error::corrupt(
+                path,
+                "its inputs are not those that atlas.json names",
+            ));
+        }
+        if stored.outputs.is_empty() {
+            return Err(Error::corrupt(path, "it holds no output"));
+        }
+        Ok(stored)
+    }
+}
+
+/// Recomputes the stored outputs; an error names each that differs by more than the tolerance.
+pub(super) fn check<T: AtlasModel>(model: &Model<T>, path: &Path, stored: Stored) -> Result<()> {
+    let Some(functions) = T::behaviour() else {
+        return Err(Error::behaviour(
+            path,
+            "the bundle holds a behaviour check, and the model has none",
+        ));
+    };
+    let inputs = restore(path, &stored.inputs, AnyModel::device(model))?;
+    let found = outputs(model, &functions, &inputs)?;
+    compare(
+        &stored.outputs,
+        &found,
+        tolerance(AnyModel::dtype(model), AnyModel::device(model)),
+    )?
+    .into_result(|report| Error::behaviour(path, report))
+}
+
+fn restore(
+    path: &Path,
+    stored: &BTreeMap<String, Tensor>,
+    device: &Device,
+) -> Result<GoldenInputs> {
+    let mut inputs = GoldenInputs::default();
+    for (name, tensor) in stored {
+        if name == TEXTS {
+            let bytes = tensor.to_vec1::<u8>()?;
+            let texts: Vec<String> = serde_json::from_slice(&bytes)
+                .map_err(|error| Error::corrupt(path, format_args!("`{name}`: {error}")))?;
+            inputs = inputs.and_texts(texts);
+        } else if let Some(name) = name.strip_prefix(INPUT) {
+            inputs = inputs.with_tensor(name, tensor.to_device(device)?);
+        }
+    }
+    Ok(inputs)
+}
+
+/// How far outputs may be from the stored ones, as a share of the largest stored magnitude.
+///
+/// On one machine outputs are equal to the bit. Another processor, or another number of threads,
+/// sums in another order: some tens of roundings of the dtype (2⁻⁵³ for f64, 2⁻²⁴ for f32, 2⁻¹¹
+/// for f16, 2⁻⁸ for bf16) are allowed for that, and on accelerators, which may multiply f32 with
+/// 10 bits of mantissa, 2⁻⁸.
+fn tolerance(dtype: DType, device: &Device) -> f64 {
+    match (dtype, device) {
+        (DType::F64, _) => 1e-12,
+        (DType::F32, Device::Cpu) => 1e-5,
+        (DType::F32, _) => 4e-3,
+        (DType::F16, _) => 2e-2,
+        _ => 1e-1,
+    }
+}
+
+fn compare(
+    expected: &BTreeMap<String, Tensor>,
+    found: &[(String, Tensor)],
+    tolerance: f64,
+) -> Result<Report> {
+    let mut report = Report::default();
+    for (name, _) in found
+        .iter()
+        .filter(|(name, _)| !expected.contains_key(name))
+    {
+        report.push(Problem::new(name, "the bundle has no such output"));
+    }
+    for (name, expected) in expected {
+        match found.iter().find(|(found, _)| found == name) {
+            None => report.push(Problem::new(name, "the model gives no such output")),
+            Some((_, found)) if found.dims() != expected.dims() => {
+                let shape = format!("{:?}", found.dims());
+                report.push(
+                    Problem::new(name, format!("expected shape {:?}", expected.dims()))
+                        .with_found(shape),
+                );
+            }
+            Some((_, found)) => {
+                if let Some(problem) = difference(name, expected, found, tolerance)? {
+                    report.push(problem);
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// A problem if the values differ by more than the tolerance.
+fn difference(
+    name: &str,
+    expected: &Tensor,
+    found: &Tensor,
+    tolerance: f64,
+) -> Result<Option<Problem>> {
+    let shape = expected.dims();
+    let (expected, found) = (values(expected)?, values(found)?);
+    let scale = expected
+        .iter()
+        .fold(0.0, |scale: f64, value| scale.max(value.abs()));
+    let distance = |(expected, found): (&f64, &f64)| {
+        let distance = (expected - found).abs();
+        if distance.is_nan() {
+            f64::INFINITY
+        } else {
+            distance
+        }
+    };
+    let distances = expected.iter().zip(&found).map(distance);
+    let worst = distances
+        .enumerate()
+        .max_by(|(_, left), (_, right)| left.total_cmp(right));
+    let allowed = tolerance * scale;
+    Ok(worst.filter(|(_, distance)| *distance > allowed).map(|(index, distance)| {
+        let why = format!(
+            "expected {}, off by {distance:e} where {allowed:e} is allowed; the largest difference",
+            expected[index]
+        );
+        Problem::new(format!("{name}{:?}", position(index, shape)), why).with_found(found[index].to_string())
+    }))
+}
+
+/// The index in each dimension of the element that is the `index`th in all.
+fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
+    let mut position = vec![0; shape.len()];
+    for (place, dim) in position.iter_mut().zip(shape).rev() {
+        *place = index % dim;
+        index /= dim;
+    }
+    position
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    Ok(values(tensor)?.iter().all(|value| value.is_finite()))
+}

@@ -1,0 +1,241 @@
+//! Loading: everything is checked before anything is given out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device};
+use serde_json::Value;
+
+use super::manifest::{self, Content};
+use super::{Bundle, golden};
+use crate::error::{Error, Result};
+use crate::migration::Migrating;
+use crate::model::{AnyModel, AtlasModel, Model, check_dtype};
+use crate::network::{Networks, Stored, Tensors};
+use crate::params::Params;
+
+/// How a bundle is loaded. Nothing here can change a parameter.
+///
+/// ```
+/// use atlas_core::LoadOptions;
+///
+/// let options = LoadOptions::new().trainable(true);
+/// ```
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    device: Device,
+    cast: Option<DType>,
+    trainable: bool,
+    golden: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            device: Device::Cpu,
+            cast: None,
+            trainable: false,
+            golden: true,
+        }
+    }
+}
+
+impl LoadOptions {
+    /// On the CPU, as saved, for inference, with the behaviour check.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The device the tensors are moved to.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Converts the model's float tensors to another float dtype. Without it every tensor is
+    /// bit-identical to the saved one, and a tensor of another dtype than the model asks for is an
+    /// error.
+    #[must_use]
+    pub fn cast(mut self, dtype: DType) -> Self {
+        self.cast = Some(dtype);
+        self
+    }
+
+    /// Whether tensors are variables that can be trained on. Without it the model builds no
+    /// autograd graph.
+    #[must_use]
+    pub fn trainable(mut self, trainable: bool) -> Self {
+        self.trainable = trainable;
+        self
+    }
+
+    /// Whether the behaviour check is run, for models that have one. It is unless this says not.
+    #[must_use]
+    pub fn golden(mut self, golden: bool) -> Self {
+        self.golden = golden;
+        self
+    }
+}
+
+/// The model in the bundle at `path`.
+pub(crate) fn load<T: AtlasModel>(path: &Path, options: &LoadOptions) -> Result<Model<T>> {
+    if let Some(dtype) = options.cast {
+        check_dtype(dtype)?;
+    }
+    Bundle::read(path, |bundle| read(bundle, options))
+}
+
+fn read<T: AtlasModel>(bundle: &Bundle, options: &LoadOptions) -> Result<Model<T>> {
+    let content = &bundle.manifest.content;
+    if content.model != T::NAME {
+        return Err(Error::wrong_model(bundle.path(), &content.model, T::NAME));
+    }
+    if content.version > T::VERSION {
+        return Err(Error::version(
+            bundle.path(),
+            T::NAME,
+            content.version,
+            T::VERSION,
+        ));
+    }
+    let stored_dtype = model_dtype(bundle)?;
+    // Parameters of this version are read before any tensor is.
+    if content.version == T::VERSION {
+        check_spelling(bundle, &read_params::<T>(bundle, &content.params)?)?;
+    }
+    let migrated = migrate::<T>(bundle, content)?;
+    let params = read_params::<T>(bundle, &migrated.params)?;
+
+    let dtype = options.cast.unwrap_or(stored_dtype);
+    let tensors = known_networks::<T>(bundle, migrated.tensors)?;
+    let stored = Stored::new(
+        bundle.path().to_owned(),
+        tensors,
+        options.cast.is_some(),
+        options.trainable,
+    );
+    let networks = Networks::stored(T::NETWORKS, stored, dtype, options.device.clone());
+    let built = T::build(&params, &networks);
+    let (inner, networks) = networks
+        .finish(built)
+        .map_err(|error| match error.is_mismatch() {
+            true => error,
+            false => error.within(bundle.path().display()),
+        })?;
+    let provenance = bundle.manifest.provenance.clone();
+    let model = Model::from_parts(
+        inner,
+        params,
+        networks,
+        dtype,
+        options.device.clone(),
+        provenance,
+    );
+    check_behaviour(bundle, &model, options)?;
+    Ok(model)
+}
+
+fn read_params<T: AtlasModel>(
+    bundle: &Bundle,
+    params: &serde_json::Map<String, Value>,
+) -> Result<T::Params> {
+    T::Params::from_stored(&Value::Object(params.clone()))
+        .map_err(|error| error.within(bundle.manifest_path().display()))
+}
+
+/// An error unless the parameters are stored exactly as this program writes them: `1` for a float
+/// would be a bundle of the same model with another digest.
+fn check_spelling<P: Params>(bundle: &Bundle, params: &P) -> Result<()> {
+    let written = manifest::stored_params(params.to_json())?;
+    let stored = &bundle.manifest.content.params;
+    let differs = |(name, value): &(&String, &Value)| {
+        stored.get(*name).map(Value::to_string) != Some(value.to_string())
+    };
+    match written.iter().find(differs) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let why = format!("parameter `{name}` is not written as Atlas writes it, `{value}`");
+            Err(Error::corrupt(&bundle.manifest_path(), why))
+        }
+    }
+}
+
+fn model_dtype(bundle: &Bundle) -> Result<DType> {
+    bundle
+        .dtype()
+        .ok_or_else(|| Error::internal("a manifest was accepted that names no dtype"))
+}
+
+/// Reads every network's tensors and takes parameters and tensors to the model's version.
+fn migrate<T: AtlasModel>(bundle: &Bundle, content: &Content) -> Result<Migrating> {
+    let steps = T::migrations();
+    let step = |version| steps.iter().find(|step| step.from() == version);
+    let versions = content.version..T::VERSION;
+    if versions.clone().any(|version| step(version).is_none()) {
+        return Err(Error::version(
+            bundle.path(),
+            T::NAME,
+            content.version,
+            T::VERSION,
+        ));
+    }
+    let mut tensors = BTreeMap::new();
+    for network in &content.networks {
+        tensors.insert(network.name.clone(), bundle.tensors_of(network)?);
+    }
+    let mut migrating = Migrating {
+        params: content.params.clone(),
+        tensors,
+    };
+    for step in versions.filter_map(step) {
+        step.run(&mut migrating)
+            .map_err(|error| error.within(bundle.path().display()))?;
+    }
+    Ok(migrating)
+}
+
+/// The tensors, if they are of the model's networks and no others.
+fn known_networks<T: AtlasModel>(bundle: &Bundle, tensors: Tensors) -> Result<Tensors> {
+    match tensors
+        .keys()
+        .find(|network| !T::NETWORKS.contains(&network.as_str()))
+    {
+        Some(unknown) => {
+            let why = format!(
+                "it holds a network `{unknown}`; `{}` has {}",
+                T::NAME,
+                T::NETWORKS.join(", ")
+            );
+            Err(Error::mismatch(bundle.path(), why.as_str()))
+        }
+        None => Ok(tensors),
+    }
+}
+
+fn check_behaviour<T: AtlasModel>(
+    bundle: &Bundle,
+    model: &Model<T>,
+    options: &LoadOptions,
+) -> Result<()> {
+    let content = &bundle.manifest.content;
+    let golden = content.golden.as_ref().zip(bundle.manifest.golden.as_ref());
+    let Some((inputs, file)) = golden else {
+        // An older version of the model may have had none.
+        let is_missing = T::behaviour().is_some() && content.version == T::VERSION;
+        return match is_missing && options.golden {
+            true => Err(Error::behaviour(
+                bundle.path(),
+                "it holds no behaviour check, and the model has one",
+            )),
+            false => Ok(()),
+        };
+    };
+    let path = bundle.path().join(manifest::file_name(&file.name));
+    let stored = golden::Stored::new(&path, bundle.tensors_of(file)?, inputs)?;
+    // A cast changes outputs on purpose; the dtype's own tolerance cannot cover that.
+    if options.golden && AnyModel::dtype(model) == model_dtype(bundle)? {
+        golden::check(model, &path, stored)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! The bundle: a model as a folder.
+
+#[cfg(test)]
+mod durability;
+mod files;
+mod folder;
+mod format;
+mod golden;
+mod layout;
+mod load;
+mod manifest;
+mod save;
+mod staging;
+mod tensor_file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::provenance::Provenance;
+use crate::storage;
+use folder::Folder;
+use manifest::{MANIFEST, Manifest, TensorFile};
+use staging::Place;
+
+pub use load::LoadOptions;
+pub(crate) use load::load;
+pub(crate) use manifest::name_defect;
+pub(crate) use save::{digest, save};
+
+/// A bundle that is in neither of its two places is looked for this often.
+const MOST_LOOKS: usize = 16;
+
+/// A bundle seen without its type: what the model is, and its tensors.
+///
+/// ```no_run
+/// let bundle = atlas_core::Bundle::open("runs/mlp")?;
+/// println!("{} version {}: {}", bundle.model(), bundle.version(), bundle.digest());
+/// bundle.verify()?;
+/// # Ok::<(), atlas_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    folder: Folder,
+    manifest: Manifest,
+}
+
+/// A network's file in a [`Bundle`].
+#[derive(Clone, Debug)]
+pub struct NetworkFile<'a> {
+    file: &'a TensorFile,
+}
+
+/// A tensor as a [`Bundle`]'s manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTensor<'a> {
+    /// The tensor's name within its network.
+    pub name: &'a str,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Its dimensions.
+    pub shape: &'a [usize],
+}
+
+impl Bundle {
+    /// Opens the bundle at `path` and reads its manifest. Tensors are read when asked for.
+    ///
+    /// # Errors
+    /// If there is no bundle at `path`, or its manifest is not as it was saved.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read(path.as_ref(), |bundle| Ok(bundle.clone()))
+    }
+
+    /// Runs `read` on the bundle at `path`, again if a save replaced the bundle meanwhile.
+    fn read<R>(path: &Path, read: impl Fn(&Self) -> Result<R>) -> Result<R> {
+        loop {
+            let folder = Self::folder_at(path)?;
+            let result = Self::of(folder.clone()).and_then(|bundle| read(&bundle));
+            let is_latest = folder.is_at(path) || !path.exists() && folder.is_in_place();
+            if result.is_ok() || is_latest {
+                return result;
+            }
+        }
+    }
+
+    /// The folder at `path`, or the one that a save has put aside for the moment, or had when it
+    /// was killed.
+    fn folder_at(path: &Path) -> Result<Folder> {
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let absent = match Folder::open(path) {
+                Err(error) if error.is_not_found() => error,
+                folder => return folder,
+            };
+            let replaced = Place::of(path).map(|place| place.replaced());
+            match replaced.and_then(|replaced| Folder::open_itself(&replaced)) {
+                Ok(folder) => return Ok(folder),
+                // A save may have ended, and another begun, between the two looks.
+                Err(_) if looks < MOST_LOOKS => {}
+                Err(_) => return Err(absent),
+            }
+        }
+    }
+
+    fn of(folder: Folder) -> Result<Self> {
+        let bytes = folder.read(MANIFEST, manifest::LARGEST).map_err(|error| {
+            match error.is_not_found() {
+                true => Error::not_a_bundle(folder.path(), format!("it holds no {MANIFEST}")),
+                false => error,
+            }
+        })?;
+        let manifest = manifest::read(&folder.path().join(MANIFEST), &bytes)?;
+        Ok(Self { folder, manifest })
+    }
+
+    /// The bundle's folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The name of the model it holds.
+    pub fn model(&self) -> &str {
+        &self.manifest.content.model
+    }
+
+    /// The version of the model's parameter schema.
+    pub fn version(&self) -> u32 {
+        self.manifest.content.version
+    }
+
+    /// The dtype of tensors for which the model names none. It is never `None`.
+    pub fn dtype(&self) -> Option<DType> {
+        storage::tensor_dtype(self.manifest.content.dtype)
+    }
+
+    /// Every parameter, as a JSON object.
+    pub fn params(&self) -> Value {
+        Value::Object(self.manifest.content.params.clone())
+    }
+
+    /// The content digest: 64 hexadecimal digits that equal models share.
+    pub fn digest(&self) -> &str {
+        &self.manifest.digest
+    }
+
+    /// Where the model comes from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.manifest.provenance
+    }
+
+    /// Whether the bundle holds a behaviour check.
+    pub fn has_golden(&self) -> bool {
+        self.manifest.golden.is_some()
+    }
+
+    /// Every network's file, by name.
+    pub fn networks(&self) -> impl ExactSizeIterator<Item = NetworkFile<'_>> {
+        self.manifest
+            .content
+            .networks
+            .iter()
+            .map(|file| NetworkFile { file })
+    }
+
+    /// Reads one tensor, onto the CPU. The whole file of its network is read and checked.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or the file is not as it was saved.
+    pub fn tensor(&self, network: &str, name: &str) -> Result<Tensor> {
+        let none = || {
+            Error::new(format_args!(
+                "{} holds no tensor `{network}/{name}`",
+                self.path().display()
+            ))
+        };
+        let file = self
+            .manifest
+            .content
+            .networks
+            .iter()
+            .find(|file| file.name == network)
+            .ok_or_else(none)?;
+        self.tensors_of(file)?.remove(name).ok_or_else(none)
+    }
+
+    /// Reads every file and checks it against the manifest; finds every defect that can be found
+    /// without knowing the model's type.
+    ///
+    /// # Errors
+    /// The first file that is not as it was saved.
+    pub fn verify(&self) -> Result<()> {
+        self.findings().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that [`Bundle::verify`] finds: an error for each file that is not as it was
+    /// saved, and for each that does not belong to the bundle.
+    pub fn findings(&self) -> Vec<Error> {
+        let mut findings: Vec<Error> = self
+            .tensor_files()
+            .filter_map(|file| self.tensors_of(file).err())
+            .collect();
+        let own = self.file_names();
+        match self.folder.names() {
+            Ok(names) => findings.extend(
+                names
+                    .iter()
+                    .filter(|name| !own.contains(name.as_str()))
+                    .map(|name| {
+                        Error::corrupt(&self.path().join(name), "it does not belong to the bundle")
+                    }),
+            ),
+            Err(error) => findings.push(error),
+        }
+        findings
+    }
+
+    /// Whether the path still leads to this bundle.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.folder.is_in_place()
+    }
+
+    fn tensor_files(&self) -> impl Iterator<Item = &TensorFile> {
+        self.manifest
+            .content
+            .networks
+            .iter()
+            .chain(&self.manifest.golden)
+    }
+
+    /// The names of all files of the bundle.
+    fn file_names(&self) -> BTreeSet<String> {
+        self.tensor_files()
+            .map(|file| manifest::file_name(&file.name))
+            .chain([MANIFEST.to_owned()])
+            .collect()
+    }
+
+    fn manifest_path(&self) -> PathBuf {
+        self.path().join(MANIFEST)
+    }
+
+    /// The tensors of one of the bundle's files.
+    fn tensors_of(&self, file: &TensorFile) -> Result<BTreeMap<String, Tensor>> {
+        let name = manifest::file_name(&file.name);
+        let opened = self.folder.file(&name)?;
+        // Within the pool threads hand each other work; from outside each piece would wake them.
+        rayon::scope(|_| tensor_file::read(opened, &self.path().join(&name), file))
+    }
+}
+
+impl<'a> NetworkFile<'a> {
+    /// The network's name.
+    pub fn name(&self) -> &'a str {
+        &self.file.name
+    }
+
+    /// The name of its file in the bundle's folder.
+    pub fn file(&self) -> String {
+        manifest::file_name(&self.file.name)
+    }
+
+    /// The size of its file.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    /// BLAKE3 of its file, 64 hexadecimal digits.
+    pub fn blake3(&self) -> &'a str {
+        &self.file.blake3
+    }
+
+    /// Its tensors, by name.
+    pub fn tensors(&self) -> impl Iterator<Item = StoredTensor<'a>> {
+        self.file.tensors.iter().filter_map(|tensor| {
+            let dtype = storage::tensor_dtype(tensor.dtype)?;
+            Some(StoredTensor {
+                name: &tensor.name,
+                dtype,
+                shape: &tensor.shape,
+            })
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! The tensors that a bundle can hold: their element types, and what Atlas calls their dtypes.
+
+use candle_core::{DType, Device, Shape, Tensor, Var, WithDType};
+use half::vec::HalfBitsVecExt;
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+use crate::error::{Error, Result};
+
+#[cfg(target_endian = "big")]
+compile_error!("bundles are little-endian, and so are the machines that Atlas runs on");
+
+/// A type of tensor elements that a bundle can hold.
+pub(crate) trait Element: WithDType + bytemuck::Pod {
+    /// That many zeros, in memory that is not touched before it is written to.
+    fn zeros(count: usize) -> Vec<Self>;
+}
+
+macro_rules! elements {
+    ($($type:ty: $zeros:expr;)*) => {$(
+        impl Element for $type {
+            fn zeros(count: usize) -> Vec<Self> {
+                let zeros: fn(usize) -> Vec<Self> = $zeros;
+                zeros(count)
+            }
+        }
+    )*};
+}
+
+elements! {
+    u8: |count| vec![0; count];
+    u32: |count| vec![0; count];
+    i16: |count| vec![0; count];
+    i32: |count| vec![0; count];
+    i64: |count| vec![0; count];
+    // Of these the allocator cannot tell by itself that zero is all zero bits.
+    bf16: |count| vec![0_u16; count].reinterpret_into();
+    f16: |count| vec![0_u16; count].reinterpret_into();
+    f32: |count| vec![0.0; count];
+    f64: |count| vec![0.0; count];
+}
+
+/// Runs `$body` with `$T` as the element type of a dtype that a bundle can hold, `$other` for the
+/// rest.
+macro_rules! with_element {
+    ($dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        match $dtype {
+            candle_core::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            candle_core::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            candle_core::DType::I16 => {
+                type $T = i16;
+                $body
+            }
+            candle_core::DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            candle_core::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            candle_core::DType::BF16 => {
+                type $T = half::bf16;
+                $body
+            }
+            candle_core::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            _ => $other,
+        }
+    };
+}
+pub(crate) use with_element;
+
+/// The name of a dtype in bundles, safetensors' own; an error for the dtypes that none can hold.
+pub(crate) fn stored_dtype(dtype: DType) -> Result<Dtype> {
+    Ok(match dtype {
+        DType::U8 => Dtype::U8,
+        DType::U32 => Dtype::U32,
+        DType::I16 => Dtype::I16,
+        DType::I32 => Dtype::I32,
+        DType::I64 => Dtype::I64,
+        DType::BF16 => Dtype::BF16,
+        DType::F16 => Dtype::F16,
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        other => {
+            return Err(Error::new(format_args!(
+                "a bundle cannot hold tensors of dtype {other:?}"
+            )));
+        }
+    })
+}
+
+/// The dtype of that name; `None` for those that no bundle holds.
+pub(crate) fn tensor_dtype(stored: Dtype) -> Option<DType> {
+    Some(match stored {
+        Dtype::U8 => DType::U8,
+        Dtype::U32 => DType::U32,
+        Dtype::I16 => DType::I16,
+        Dtype::I32 => DType::I32,
+        Dtype::I64 => DType::I64,
+        Dtype::BF16 => DType::BF16,
+        Dtype::F16 => DType::F16,
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+        _ => return None,
+    })
+}
+
+/// A tensor of those elements, a variable if it is to be trained.
+pub(crate) fn tensor<T: WithDType>(
+    elements: Vec<T>,
+    shape: &Shape,
+    device: &Device,
+    trainable: bool,
+) -> candle_core::Result<Tensor> {
+    if trainable {
+        Var::from_vec(elements, shape, device).map(|var| var.as_tensor().clone())
+    } else {
+        Tensor::from_vec(elements, shape, device)
+    }
+}
+
+/// The bytes that a tensor takes; `None` where they, or the strides of a tensor without elements,
+/// are beyond what memory can address.
+pub(crate) fn byte_count(dtype: DType, shape: &[usize]) -> Option<u64> {
+    let size = dtype.size_in_bytes() as u64;
+    let spread = shape
+        .iter()
+        .try_fold(size, |bytes, dim| bytes.checked_mul((*dim as u64).max(1)))?;
+    isize::try_from(spread).ok()?;
+    Some(if shape.contains(&0) { 0 } else { spread })
+}
+
+/// A dtype and shape as messages show them: `F32 [50, 20]`.
+pub(crate) fn describe(dtype: DType, shape: &[usize]) -> String {
+    format!("{} {shape:?}", name(dtype))
+}
+
+/// A dtype as safetensors writes it: `F32`.
+pub(crate) fn name(dtype: DType) -> String {
+    format!("{dtype:?}")
+}

@@ -1,0 +1,138 @@
+//! Models and groups: rules across their keys and fields.
+
+use proc_macro2::Ident;
+use quote::format_ident;
+use syn::spanned::Spanned;
+use syn::{Data, Fields, Path, parse_quote};
+
+use super::param::param;
+use super::version::version;
+use super::{doc, name, shared};
+use crate::model::{Derived, Group, Model, Network};
+use crate::syntax::{Ctxt, NetworkSlots, RawField, RawStruct, Role, Slot, unraw};
+
+/// The path of `atlas_core`.
+pub(crate) fn krate(given: &Slot<Path>) -> Path {
+    given
+        .value()
+        .cloned()
+        .unwrap_or_else(|| parse_quote!(::atlas_core))
+}
+
+/// The name of the parameters struct.
+pub(crate) fn params_ident(raw: &RawStruct) -> Ident {
+    let ident = &raw.input.ident;
+    raw.slots
+        .params
+        .value()
+        .cloned()
+        .unwrap_or_else(|| format_ident!("{}Params", unraw(ident), span = ident.span()))
+}
+
+/// Checks a struct that derives `Params`.
+pub(crate) fn group(ctxt: &Ctxt, raw: &RawStruct) -> Group {
+    let params = raw.fields.iter().filter_map(|field| match &field.role {
+        Some((_, Role::Param(slots))) => Some(param(ctxt, field, slots)),
+        _ => None,
+    });
+    Group {
+        krate: krate(&raw.slots.krate),
+        ident: raw.input.ident.clone(),
+        doc: doc(&raw.input.attrs),
+        validate: raw.slots.validate.value().cloned(),
+        params: params.collect(),
+    }
+}
+
+/// Checks a struct that derives `AtlasModel`.
+pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
+    let ident = &raw.input.ident;
+    let slots = &raw.slots;
+    let name = name::model(ctxt, ident, &slots.name);
+    let (version, migrations) = version(ctxt, slots);
+    let params = Group {
+        ident: params_ident(raw),
+        ..group(ctxt, raw)
+    };
+    if let Some(given) = slots.params.value()
+        && given == ident
+    {
+        ctxt.error(
+            given,
+            "the struct of the parameters needs a name of its own",
+        );
+    }
+    let networks: Vec<Network> = raw
+        .fields
+        .iter()
+        .filter_map(|field| network(ctxt, slots.build.key(), field))
+        .collect();
+    name::networks(ctxt, &networks);
+    if networks.is_empty() && is_complete(raw) {
+        let message = "a model has at least one `#[network]`: without weights there is nothing to store; for \
+                       parameters alone, derive `Params`";
+        ctxt.error(ident, message);
+    }
+    Model {
+        ident: ident.clone(),
+        vis: raw.input.vis.clone(),
+        shared: shared(&raw.input.attrs, &["allow", "deprecated"]),
+        name,
+        version,
+        migrations,
+        golden: slots.golden.key().map(Ident::span),
+        build: slots.build.value().cloned(),
+        networks,
+        derived: raw
+            .fields
+            .iter()
+            .filter_map(|field| derived(ctxt, field))
+            .collect(),
+        params,
+    }
+}
+
+/// Whether it is known of every field what it is.
+fn is_complete(raw: &RawStruct) -> bool {
+    let has_names =
+        matches!(&raw.input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+    has_names && raw.fields.iter().all(|field| field.role.is_some())
+}
+
+fn network(ctxt: &Ctxt, build: Option<&Ident>, raw: &RawField) -> Option<Network> {
+    let Some((_, Role::Network(slots))) = &raw.role else {
+        return None;
+    };
+    if let (Some(with), Some(_)) = (slots.with.key(), build) {
+        let message = format!(
+            "`#[atlas(build = …)]` builds every network; remove `with` from `{}`",
+            raw.ident
+        );
+        ctxt.error(with, message);
+    }
+    Some(Network {
+        ident: raw.ident.clone(),
+        ty: raw.field.ty.clone(),
+        name: unraw(raw.ident),
+        with: slots.with.value().cloned(),
+    })
+}
+
+fn derived(ctxt: &Ctxt, raw: &RawField) -> Option<Derived> {
+    let Some((attribute, Role::Derived(slots))) = &raw.role else {
+        return None;
+    };
+    let NetworkSlots { with } = slots;
+    if with.key().is_none() {
+        let message = format!(
+            "`{}` needs the function that computes it: `#[derived(with = path)]`",
+            raw.ident
+        );
+        ctxt.push(syn::Error::new(attribute.meta.span(), message));
+    }
+    Some(Derived {
+        ident: raw.ident.clone(),
+        name: unraw(raw.ident),
+        with: with.value()?.clone(),
+    })
+}

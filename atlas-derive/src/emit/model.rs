@@ -1,0 +1,165 @@
+//! The parameters struct of a model, and the impl of the model.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ExprPath;
+use syn::spanned::Spanned;
+
+use super::{blamed_on, group, scope};
+use crate::model::{Model, Network};
+use crate::syntax::unraw;
+
+/// Everything that a struct that derives `AtlasModel` stands for.
+pub(crate) fn model(model: &Model) -> TokenStream {
+    let params = params_struct(model);
+    let group = group::impls(&model.params);
+    let implementation = implementation(model);
+    let impls = scope(&model.params.krate, &quote!(#group #implementation));
+    quote!(#params #impls)
+}
+
+fn params_struct(model: &Model) -> TokenStream {
+    let Model {
+        ident,
+        vis,
+        shared,
+        params,
+        ..
+    } = model;
+    let name = &params.ident;
+    let doc = format!(
+        " Parameters of [`{}`], generated from its `#[param]` fields.",
+        unraw(ident)
+    );
+    let fields = params.params.iter().map(|param| {
+        let (shared, vis, ident, ty) = (&param.shared, &param.vis, &param.ident, &param.ty);
+        quote!(#(#shared)* #vis #ident: #ty)
+    });
+    // What lacks documentation is reported on the model's own field.
+    quote! {
+        #[doc = #doc]
+        #[allow(missing_docs, unused_qualifications)]
+        #(#shared)*
+        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
+        #vis struct #name {
+            #(#fields,)*
+        }
+    }
+}
+
+fn implementation(model: &Model) -> TokenStream {
+    let Model {
+        ident,
+        name,
+        version,
+        params,
+        networks,
+        ..
+    } = model;
+    let (params_ident, doc) = (&params.ident, &params.doc.0);
+    let networks = networks.iter().map(|network| &network.name);
+    let (build, migrations, behaviour) = (build(model), migrations(model), behaviour(model));
+    quote! {
+        #[automatically_derived]
+        impl __atlas::AtlasModel for #ident {
+            const NAME: &'static str = #name;
+            const VERSION: u32 = #version;
+            const DOC: &'static str = #doc;
+            const NETWORKS: &'static [&'static str] = &[#(#networks),*];
+
+            type Params = #params_ident;
+
+            #build
+            #migrations
+            #behaviour
+        }
+    }
+}
+
+/// Derived fields first, which depend on the parameters alone; then the networks.
+fn build(model: &Model) -> TokenStream {
+    let params_ident = &model.params.ident;
+    let params: Vec<_> = model
+        .params
+        .params
+        .iter()
+        .map(|param| &param.ident)
+        .collect();
+    let derived: Vec<_> = model.derived.iter().map(|derived| &derived.ident).collect();
+    let derived_locals: Vec<_> = derived.iter().map(|ident| local(ident)).collect();
+    let derived_values = model.derived.iter().map(|derived| {
+        let (name, with) = (&derived.name, &derived.with);
+        quote!(__atlas::derived(#name, #with(__params))?)
+    });
+    let networks: Vec<_> = model
+        .networks
+        .iter()
+        .map(|network| &network.ident)
+        .collect();
+    let network_locals: Vec<_> = networks.iter().map(|ident| local(ident)).collect();
+    let build_networks = match &model.build {
+        Some(path) => build_all(path, &network_locals),
+        None => build_each(&model.networks, &network_locals),
+    };
+    // A parameter that only the parameters struct is asked for is not an unused field.
+    quote! {
+        fn build(__params: &#params_ident, __networks: &__atlas::Networks) -> __atlas::Result<Self> {
+            #(let #derived_locals = #derived_values;)*
+            #build_networks
+            let __model = Self {
+                #(#params: ::core::clone::Clone::clone(&__params.#params),)*
+                #(#derived: #derived_locals,)*
+                #(#networks: #network_locals,)*
+            };
+            let _ = (#(&__model.#params,)*);
+            ::core::result::Result::Ok(__model)
+        }
+    }
+}
+
+fn build_all(path: &ExprPath, locals: &[Ident]) -> TokenStream {
+    let pattern = match locals {
+        [local] => quote!(#local),
+        _ => quote!((#(#locals),*)),
+    };
+    quote!(let #pattern = __networks.build_all(|__networks| #path(__params, __networks))?;)
+}
+
+fn build_each(networks: &[Network], locals: &[Ident]) -> TokenStream {
+    let built = networks.iter().map(|network| {
+        let (name, ty) = (&network.name, &network.ty);
+        let build = match &network.with {
+            Some(path) => quote!(#path(__params, __vb)),
+            None => quote_spanned!(blamed_on(ty.span())=> <#ty>::new(__params, __vb)),
+        };
+        quote!(__networks.build(#name, |__vb| #build)?)
+    });
+    quote!(#(let #locals = #built;)*)
+}
+
+fn local(ident: &Ident) -> Ident {
+    format_ident!("__field_{}", unraw(ident))
+}
+
+fn migrations(model: &Model) -> Option<TokenStream> {
+    if model.migrations.is_empty() {
+        return None;
+    }
+    let steps = (1_u32..)
+        .zip(&model.migrations)
+        .map(|(from, path)| quote!(__atlas::Migration::new(#from, #path)));
+    Some(quote! {
+        fn migrations() -> ::std::vec::Vec<__atlas::Migration> {
+            ::std::vec::Vec::from([#(#steps),*])
+        }
+    })
+}
+
+fn behaviour(model: &Model) -> Option<TokenStream> {
+    let functions = quote_spanned!(model.golden?=> __atlas::GoldenFns::<Self>::new());
+    Some(quote! {
+        fn behaviour() -> ::core::option::Option<__atlas::GoldenFns<Self>> {
+            ::core::option::Option::Some(#functions)
+        }
+    })
+}

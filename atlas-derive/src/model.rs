@@ -1,0 +1,182 @@
+//! Items as checked: what is left to do is to emit them.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::{Attribute, Expr, ExprPath, Path, Type, Visibility};
+
+/// A model.
+pub(crate) struct Model {
+    pub(crate) ident: Ident,
+    pub(crate) vis: Visibility,
+    /// Attributes that the parameters struct shares with the model, such as `#[allow]`.
+    pub(crate) shared: Vec<Attribute>,
+    /// The identity in every bundle.
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    /// The step from every older version, the first from version 1.
+    pub(crate) migrations: Vec<ExprPath>,
+    /// Where `golden` was given.
+    pub(crate) golden: Option<Span>,
+    /// What builds all networks at once.
+    pub(crate) build: Option<ExprPath>,
+    pub(crate) networks: Vec<Network>,
+    pub(crate) derived: Vec<Derived>,
+    /// The struct that is generated for the parameters.
+    pub(crate) params: Group,
+}
+
+/// A struct of parameters.
+pub(crate) struct Group {
+    /// The path of `atlas_core`.
+    pub(crate) krate: Path,
+    pub(crate) ident: Ident,
+    pub(crate) doc: Doc,
+    pub(crate) validate: Option<ExprPath>,
+    pub(crate) params: Vec<Param>,
+}
+
+/// A field that holds a parameter.
+pub(crate) struct Param {
+    pub(crate) ident: Ident,
+    pub(crate) vis: Visibility,
+    pub(crate) ty: Type,
+    pub(crate) shape: Shape,
+    /// The name in JSON.
+    pub(crate) name: String,
+    pub(crate) doc: Doc,
+    /// Attributes that the field of the parameters struct shares, documentation among them.
+    pub(crate) shared: Vec<Attribute>,
+    pub(crate) default: Default,
+    pub(crate) constraint: Constraint,
+    /// What the compiler is left to prove about the constraint and the default.
+    pub(crate) claims: Vec<Claim>,
+}
+
+/// What an absent parameter becomes.
+pub(crate) enum Default {
+    /// Nothing: it must be given.
+    Required,
+    /// This value.
+    Value(Expr),
+    /// The default of the group's own type.
+    Nested,
+}
+
+/// What a value must satisfy beyond its type.
+pub(crate) struct Constraint {
+    pub(crate) min: Option<Expr>,
+    pub(crate) max: Option<Expr>,
+    pub(crate) one_of: Vec<Expr>,
+    pub(crate) multiple_of: Option<Expr>,
+    pub(crate) len: Option<Len>,
+    pub(crate) check: Option<ExprPath>,
+}
+
+/// Bounds of a length, both included.
+pub(crate) struct Len {
+    pub(crate) min: Option<Expr>,
+    pub(crate) max: Option<Expr>,
+}
+
+/// Something that must hold and that only the compiler can decide, because a constant is in it.
+pub(crate) struct Claim {
+    /// What is blamed.
+    pub(crate) span: Span,
+    pub(crate) relation: Relation,
+    /// What the compiler says if it does not hold.
+    pub(crate) otherwise: String,
+}
+
+/// What a [`Claim`] relates. The bounds are those of the parameter's constraint.
+pub(crate) enum Relation {
+    /// The bound of this key is a number, whatever type an alias hides.
+    IsNumber(&'static str),
+    /// `min` ≤ `max`.
+    MinIsAtMostMax,
+    /// The smallest length ≤ the largest.
+    MinLenIsAtMostMaxLen,
+    /// `multiple_of` > 0.
+    FactorIsPositive,
+    /// The value is neither NaN nor infinite.
+    IsFinite(Expr),
+    /// The value ≥ `min`.
+    IsAtLeastMin(Expr),
+    /// The value ≤ `max`.
+    IsAtMostMax(Expr),
+    /// The value is a multiple of `multiple_of`.
+    IsMultiple(Expr),
+    /// The number is among `one_of`.
+    EqualsOneOf(Expr),
+    /// The path matches one of the paths of `one_of`.
+    MatchesOneOf(Expr),
+    /// The length is within `len`.
+    LenIsAtLeast(Expr),
+    LenIsAtMost(Expr),
+}
+
+/// A field that holds a network.
+pub(crate) struct Network {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    /// The name in the bundle.
+    pub(crate) name: String,
+    /// What builds it; without, the type's `new`.
+    pub(crate) with: Option<ExprPath>,
+}
+
+/// A field computed from the parameters.
+pub(crate) struct Derived {
+    pub(crate) ident: Ident,
+    pub(crate) name: String,
+    pub(crate) with: ExprPath,
+}
+
+/// An enum of names.
+pub(crate) struct Choice {
+    pub(crate) krate: Path,
+    pub(crate) ident: Ident,
+    pub(crate) items: Vec<ChoiceItem>,
+}
+
+/// A variant of a [`Choice`].
+pub(crate) struct ChoiceItem {
+    pub(crate) ident: Ident,
+    pub(crate) name: String,
+    pub(crate) doc: Doc,
+}
+
+/// Documentation, as an expression of type `&'static str`.
+pub(crate) struct Doc(pub(crate) TokenStream);
+
+/// What the written type says about a parameter. Aliases hide it, so nothing may depend on it
+/// that the compiler does not check again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Bool,
+    Integer,
+    F32,
+    F64,
+    Text,
+    Option(Box<Shape>),
+    List(Box<Shape>),
+    Array(Box<Shape>),
+    /// A choice, a group, or an alias of anything.
+    Other,
+}
+
+impl Shape {
+    /// The shape of what bounds apply to: what is inside options, lists and arrays.
+    pub(crate) fn element(&self) -> &Self {
+        match self {
+            Self::Option(inner) | Self::List(inner) | Self::Array(inner) => inner.element(),
+            scalar => scalar,
+        }
+    }
+
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self, Self::Integer | Self::F32 | Self::F64)
+    }
+
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+}

@@ -1,0 +1,17 @@
+//! Items as written: every attribute read slot by slot, every mistake collected, nothing yet
+//! judged across keys.
+
+mod choice;
+mod ctxt;
+mod field;
+mod keys;
+mod slot;
+mod structure;
+mod value;
+
+pub(crate) use choice::{RawChoice, RawVariant};
+pub(crate) use ctxt::Ctxt;
+pub(crate) use field::{NetworkSlots, ParamSlots, RawField, Role};
+pub(crate) use slot::Slot;
+pub(crate) use structure::{Derive, RawStruct, StructSlots};
+pub(crate) use value::{Step, Version, unraw};
