@@ -1,0 +1,78 @@
+//! `atlas`: trains and uses molecule autoencoders.
+
+mod decode;
+mod destination;
+mod diff;
+mod encode;
+mod evaluate;
+mod failure;
+mod inspect;
+mod interrupt;
+mod models;
+mod molecules;
+mod notes;
+mod output;
+mod params;
+mod partial;
+mod progress;
+mod table;
+mod text;
+mod train;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  atlas train                                     train on the built-in molecules
+  atlas train --data zinc.smi --max-minutes 30    train on your own
+  atlas evaluate runs/gru-vae                     how much it reconstructs
+  atlas encode runs/gru-vae -i in.smi -o z.npy    molecules to latents
+  atlas decode runs/gru-vae -i z.npy -o out.smi   and back
+
+Results go to standard output, messages and progress to standard error. The exit code is 0 for
+success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.";
+
+/// Train and use autoencoders of molecules: SMILES in, a latent vector, SMILES out
+///
+/// A trained model is a folder, its bundle, that says all that the model is: parameters,
+/// vocabulary, weights and where it comes from.
+#[derive(Parser)]
+#[command(name = "atlas", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Evaluate(evaluate::Args),
+    Encode(encode::Args),
+    Decode(decode::Args),
+    Models(models::Args),
+    Params(params::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Diff(diff::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Encode(args) => encode::run(args),
+        Command::Decode(args) => decode::run(args),
+        Command::Models(args) => models::run(args),
+        Command::Params(args) => params::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Diff(args) => diff::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

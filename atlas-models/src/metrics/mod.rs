@@ -1,0 +1,5 @@
+//! How good an autoencoder is.
+
+mod reconstruction;
+
+pub use reconstruction::{Reconstruction, reconstruction};

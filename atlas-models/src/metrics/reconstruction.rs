@@ -1,0 +1,155 @@
+//! Whether molecules survive encoding and decoding.
+
+use atlas_core::{Decoder, Encoder, Error, Result};
+use serde::Serialize;
+
+use crate::chem::{self, Lexer, Smiles};
+
+/// Molecules that are encoded and decoded at a time.
+const BATCH: usize = 256;
+
+/// What became of molecules that were encoded, and decoded from the mean of their latents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reconstruction {
+    /// Molecules that were tried.
+    pub molecules: usize,
+    /// Those that came back as the same string.
+    pub exact: usize,
+    /// Those that came back as the same molecule: the canonical forms are equal.
+    pub canonical: usize,
+    /// Those that came back as a valid molecule, the same or another.
+    pub valid: usize,
+    /// Tokens of the molecules that were tried.
+    pub tokens: usize,
+    /// Those of them that came back in their place.
+    pub tokens_right: usize,
+}
+
+impl Reconstruction {
+    /// The share of molecules that came back as the same string.
+    pub fn exact_share(&self) -> f64 {
+        share(self.exact, self.molecules)
+    }
+
+    /// The share of molecules that came back as the same molecule.
+    pub fn canonical_share(&self) -> f64 {
+        share(self.canonical, self.molecules)
+    }
+
+    /// The share of molecules that came back as a valid molecule.
+    pub fn valid_share(&self) -> f64 {
+        share(self.valid, self.molecules)
+    }
+
+    /// The share of tokens that came back in their place.
+    pub fn token_share(&self) -> f64 {
+        share(self.tokens_right, self.tokens)
+    }
+
+    fn add(&mut self, original: &Smiles, decoded: &str) {
+        self.molecules += 1;
+        self.exact += usize::from(original.as_str() == decoded);
+        let valid = chem::is_valid(decoded);
+        self.valid += usize::from(valid);
+        self.canonical += usize::from(
+            original.as_str() == decoded || (valid && same_molecule(original.as_str(), decoded)),
+        );
+        let mut tokens = Lexer::new(decoded).map_while(|token| token.ok());
+        for token in original.tokens() {
+            self.tokens += 1;
+            self.tokens_right +=
+                usize::from(tokens.next().is_some_and(|decoded| decoded.text == token));
+        }
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+fn same_molecule(left: &str, right: &str) -> bool {
+    match (chem::canonical(left), chem::canonical(right)) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => false,
+    }
+}
+
+/// Encodes and decodes `molecules`; `progress` is told how many are done.
+///
+/// # Errors
+/// If the model cannot represent a molecule, or gives another number of strings than it was
+/// given.
+pub fn reconstruction<M>(
+    model: &M,
+    molecules: &[Smiles],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Reconstruction>
+where
+    M: ?Sized + Encoder<Input = Smiles> + Decoder<Output = String>,
+{
+    let mut result = Reconstruction::default();
+    for batch in molecules.chunks(BATCH) {
+        let decoded = model.decode(&model.encode(batch)?)?;
+        if decoded.len() != batch.len() {
+            return Err(Error::new(format_args!(
+                "the model decoded {} molecules to {} strings",
+                batch.len(),
+                decoded.len()
+            )));
+        }
+        for (original, decoded) in batch.iter().zip(&decoded) {
+            result.add(original, decoded);
+        }
+        progress(result.molecules);
+    }
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&str, &str)]) -> Reconstruction {
+        let mut result = Reconstruction::default();
+        for (original, decoded) in pairs {
+            result.add(&Smiles::parse(original).unwrap(), decoded);
+        }
+        result
+    }
+
+    #[test]
+    fn another_spelling_of_the_molecule_is_canonical_but_not_exact() {
+        let result = of(&[("OCC", "CCO")]);
+        assert_eq!((result.exact, result.canonical, result.valid), (0, 1, 1));
+        assert_eq!((result.tokens, result.tokens_right), (3, 1));
+    }
+
+    #[test]
+    fn an_invalid_string_is_neither_valid_nor_canonical() {
+        let result = of(&[("CCO", "CC(")]);
+        assert_eq!(
+            (
+                result.exact,
+                result.canonical,
+                result.valid,
+                result.tokens_right
+            ),
+            (0, 0, 0, 2)
+        );
+    }
+
+    #[test]
+    fn shares_are_of_molecules_and_tokens() {
+        let result = of(&[("CCO", "CCO"), ("CCO", "CCN"), ("CCCl", "CC"), ("C", "")]);
+        assert_eq!((result.exact_share(), result.valid_share()), (0.25, 0.75));
+        assert_eq!(
+            (result.tokens_right, result.tokens, result.token_share()),
+            (7, 10, 0.7)
+        );
+        assert_eq!(of(&[]).exact_share(), 0.0);
+    }
+}

@@ -1,0 +1,70 @@
+//! Work divided over the threads.
+
+use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// A mutable slice whose disjoint parts several threads write.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a, T> {
+    start: *mut T,
+    len: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: access goes through `at`, whose callers keep the parts disjoint.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
+        Self {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            slice: PhantomData,
+        }
+    }
+
+    /// A pointer to one element.
+    ///
+    /// # Safety
+    ///
+    /// `index` is within the slice, and no other thread touches the elements
+    /// that are reached through the pointer while this one does.
+    pub(crate) unsafe fn at(self, index: usize) -> *mut T {
+        debug_assert!(index <= self.len);
+        unsafe { self.start.add(index) }
+    }
+}
+
+/// How many groups of a batch run at once, where `block` sequences share a pass over a panel.
+pub(crate) fn groups_of(batch: usize, block: usize) -> usize {
+    rayon::current_num_threads().min(batch.div_ceil(block))
+}
+
+/// Calls `work` on every group of `0..groups`, each on a thread of its own.
+pub(crate) fn each_group(groups: usize, work: impl Fn(usize) + Sync) {
+    match groups {
+        0 => {}
+        1 => work(0),
+        _ => (0..groups).into_par_iter().with_max_len(1).for_each(&work),
+    }
+}
+
+/// Calls `work` on contiguous ranges that cover `0..count`, a few to each
+/// thread, whose starts are multiples of `multiple`.
+pub(crate) fn split(count: usize, multiple: usize, work: impl Fn(Range<usize>) + Sync) {
+    let threads = rayon::current_num_threads();
+    let blocks = count.div_ceil(multiple);
+    // Several ranges a thread, so that a core that is busy elsewhere holds up little;
+    // but not so short that reading the other operand dominates.
+    let ranges = if threads == 1 {
+        1
+    } else {
+        (threads * 4).min(blocks.div_ceil(8)).max(1)
+    };
+    let size = blocks.div_ceil(ranges).max(1) * multiple;
+    each_group(count.div_ceil(size), |group| {
+        work(group * size..((group + 1) * size).min(count));
+    });
+}

@@ -1,0 +1,187 @@
+//! Writing sequences token by token.
+
+use candle_core::{Result, bail};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+/// A model that predicts the next token of each sequence of a batch.
+///
+/// A sequence's logits may not depend on what else is in the batch.
+pub trait TokenModel: Sync {
+    /// What it remembers of the sequences so far.
+    type State: Send + Sync;
+
+    /// The number of tokens.
+    fn vocabulary(&self) -> usize;
+
+    /// The number of sequences in a state.
+    fn batch(&self, state: &Self::State) -> usize;
+
+    /// Feeds one token to each sequence and replaces `logits` by those of the next
+    /// token, `[batch, vocabulary]` row by row. Runs on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// A token is not in the vocabulary.
+    fn step(&self, tokens: &[u32], state: &mut Self::State, logits: &mut Vec<f32>) -> Result<()>;
+
+    /// The state of some of the sequences, in the given order.
+    fn select(&self, state: &Self::State, sequences: &[usize]) -> Self::State;
+}
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Choice {
+    /// The most probable; the first of equals.
+    Greedy,
+    /// Drawn by probability. Sequence `i` of the batch draws from stream
+    /// `first_stream + i` of the seed's generator, whatever else is in the batch.
+    Sample {
+        /// The logits are divided by it; above zero.
+        temperature: f64,
+        /// The generator's seed.
+        seed: u64,
+        /// The stream of the batch's first sequence.
+        first_stream: u64,
+    },
+}
+
+/// How sequences are written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decoding {
+    /// The token that is fed first; not part of the results.
+    pub begin: u32,
+    /// The token that ends a sequence; not part of the results.
+    pub end: u32,
+    /// The most tokens that a result may have.
+    pub max_steps: usize,
+    /// How the next token is chosen.
+    pub choice: Choice,
+}
+
+/// Sequences that share the passes over a model's weights on one thread.
+const MAX_BATCH: usize = 64;
+
+/// Writes a sequence from each of the states: one list of tokens for each, without the
+/// begin and end tokens. Sequences that end leave the batch.
+///
+/// # Errors
+///
+/// The begin or end token is not in the vocabulary, the temperature is not above
+/// zero, or the model's step fails.
+pub fn decode<M: TokenModel>(
+    model: &M,
+    state: &M::State,
+    decoding: &Decoding,
+) -> Result<Vec<Vec<u32>>> {
+    for token in [decoding.begin, decoding.end] {
+        if token as usize >= model.vocabulary() {
+            bail!(
+                "token id {token}, the vocabulary has {}",
+                model.vocabulary()
+            )
+        }
+    }
+    if let Choice::Sample { temperature, .. } = decoding.choice
+        && !(temperature > 0.0 && temperature.is_finite())
+    {
+        bail!("a temperature of {temperature}, expected one above zero")
+    }
+    let batch = model.batch(state);
+    let size = batch
+        .div_ceil(rayon::current_num_threads())
+        .clamp(1, MAX_BATCH);
+    let groups = batch.div_ceil(size);
+    let written: Result<Vec<Vec<Vec<u32>>>> = (0..groups)
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|group| {
+            let sequences: Vec<usize> = (group * size..((group + 1) * size).min(batch)).collect();
+            write(model, model.select(state, &sequences), &sequences, decoding)
+        })
+        .collect();
+    Ok(written?.into_iter().flatten().collect())
+}
+
+/// One sequence being written.
+struct Draft {
+    /// Its place among the results.
+    index: usize,
+    generator: Option<ChaCha8Rng>,
+}
+
+fn write<M: TokenModel>(
+    model: &M,
+    mut state: M::State,
+    sequences: &[usize],
+    decoding: &Decoding,
+) -> Result<Vec<Vec<u32>>> {
+    let mut results = vec![Vec::new(); sequences.len()];
+    let draft = |(index, &sequence): (usize, &usize)| {
+        let generator = match decoding.choice {
+            Choice::Greedy => None,
+            Choice::Sample {
+                seed, first_stream, ..
+            } => {
+                let mut generator = ChaCha8Rng::seed_from_u64(seed);
+                generator.set_stream(first_stream.wrapping_add(sequence as u64));
+                Some(generator)
+            }
+        };
+        Draft { index, generator }
+    };
+    let mut drafts: Vec<Draft> = sequences.iter().enumerate().map(draft).collect();
+    let mut tokens = vec![decoding.begin; drafts.len()];
+    let mut logits = Vec::new();
+    for _ in 0..decoding.max_steps {
+        if drafts.is_empty() {
+            break;
+        }
+        model.step(&tokens, &mut state, &mut logits)?;
+        let mut kept = Vec::with_capacity(drafts.len());
+        tokens.clear();
+        for (row, draft) in drafts.iter_mut().enumerate() {
+            let logits = &logits[row * model.vocabulary()..(row + 1) * model.vocabulary()];
+            let token = choose(logits, decoding.choice, draft.generator.as_mut());
+            if token != decoding.end {
+                results[draft.index].push(token);
+                tokens.push(token);
+                kept.push(row);
+            }
+        }
+        if kept.len() < drafts.len() {
+            state = model.select(&state, &kept);
+            let mut row = 0;
+            drafts.retain(|_| {
+                row += 1;
+                kept.binary_search(&(row - 1)).is_ok()
+            });
+        }
+    }
+    Ok(results)
+}
+
+fn choose(logits: &[f32], choice: Choice, generator: Option<&mut ChaCha8Rng>) -> u32 {
+    let mut best = 0;
+    for (token, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = token;
+        }
+    }
+    let (Choice::Sample { temperature, .. }, Some(generator)) = (choice, generator) else {
+        return best as u32;
+    };
+    let max = logits[best] as f64;
+    let weight = |logit: f32| ((logit as f64 - max) / temperature).exp();
+    let total: f64 = logits.iter().map(|&logit| weight(logit)).sum();
+    let mut left = generator.random::<f64>() * total;
+    for (token, &logit) in logits.iter().enumerate() {
+        left -= weight(logit);
+        if left < 0.0 {
+            return token as u32;
+        }
+    }
+    // Rounding left a little of the total: the draw was at its very end.
+    best as u32
+}

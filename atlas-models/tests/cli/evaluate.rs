@@ -1,0 +1,133 @@
+//! `evaluate`.
+
+use serde_json::Value;
+
+use crate::support::Scene;
+
+#[test]
+fn of_the_file_it_was_trained_on_the_held_out_part_is_evaluated() {
+    let scene = Scene::trained();
+    let text = scene.atlas("evaluate bundle --data tiny.smi").success();
+    assert!(
+        text.starts_with("bundle on 4 held-out molecules of tiny.smi\n"),
+        "{text}"
+    );
+    let names: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
+    assert_eq!(names, ["exact", "canonical", "valid", "tokens"]);
+
+    let json = scene.atlas("evaluate bundle --data tiny.smi --json").json();
+    assert_eq!(
+        (&json["part"], &json["molecules"]),
+        (&"held-out".into(), &4.into())
+    );
+    let noted =
+        scene.atlas("inspect bundle --json").json()["provenance"]["notes"]["training"]["metrics"]
+            .clone();
+    for (name, value) in noted.as_object().unwrap() {
+        assert_eq!(&json[name], value, "{name}");
+    }
+}
+
+#[test]
+fn a_copy_of_the_file_is_known_by_its_molecules() {
+    let scene = Scene::trained();
+    let copy = String::from_utf8(scene.read("tiny.smi"))
+        .unwrap()
+        .replace('\n', " with a name\n");
+    scene.write("copy.smi", copy);
+    assert_eq!(
+        scene.atlas("evaluate bundle --data copy.smi --json").json()["part"],
+        "held-out"
+    );
+}
+
+#[test]
+fn everything_and_other_files_are_evaluated_whole() {
+    let scene = Scene::trained();
+    let all = scene.atlas("evaluate bundle --data tiny.smi --all --json");
+    assert!(
+        all.stderr
+            .contains("the model has seen most of these molecules"),
+        "{}",
+        all.stderr
+    );
+    let all = all.json();
+    assert_eq!(
+        (&all["part"], &all["molecules"]),
+        (&"all".into(), &24.into())
+    );
+
+    scene.write("other.smi", "CCO\nCQ\nC[Si]\nCCN\nCCC\n");
+    let json = scene
+        .atlas("evaluate bundle --data other.smi --skip-invalid --limit 2 --json")
+        .json();
+    assert_eq!(
+        (&json["part"], &json["molecules"], &json["skipped"]),
+        (&"all".into(), &2.into(), &2.into())
+    );
+    for share in [
+        "exact_share",
+        "canonical_share",
+        "valid_share",
+        "token_share",
+    ] {
+        assert!(
+            json[share]
+                .as_f64()
+                .is_some_and(|share| (0.0..=1.0).contains(&share)),
+            "{share}: {json}"
+        );
+    }
+}
+
+#[test]
+fn a_bundle_of_the_built_in_molecules_needs_no_file() {
+    let scene = Scene::new();
+    // The shortest training that there is.
+    let small = "--set encoder_hidden_size=4 --set decoder_hidden_size=4 --set latent_size=2 --set longest=4";
+    let trained = scene
+        .atlas(&format!(
+            "train --max-minutes 0.00001 --held-out 50 --out b {small} --json"
+        ))
+        .json();
+    assert_eq!(
+        (&trained["stopped"], &trained["data"]["source"]),
+        (&"time-up".into(), &"built-in".into())
+    );
+    let evaluated: Value = scene.atlas("evaluate b --json").json();
+    assert_eq!(
+        (&evaluated["data"], &evaluated["part"]),
+        (&"built-in".into(), &"held-out".into())
+    );
+    assert_eq!(
+        (&evaluated["molecules"], &evaluated["tokens"]),
+        (&50.into(), &trained["held_out"]["tokens"])
+    );
+}
+
+#[test]
+fn without_a_file_what_it_was_trained_on_is_found_again() {
+    let scene = Scene::trained();
+    let json = scene.atlas("evaluate bundle --json").json();
+    assert_eq!(
+        (&json["data"], &json["part"]),
+        (&"tiny.smi".into(), &"held-out".into())
+    );
+
+    scene.write("tiny.smi", "CCO\nCCN\n");
+    let error = scene.atlas("evaluate bundle").failure();
+    assert_eq!(
+        error,
+        "tiny.smi has changed since bundle was trained on it; name molecules by --data"
+    );
+    std::fs::remove_file(scene.path("tiny.smi")).unwrap();
+    let error = scene.atlas("evaluate bundle").failure();
+    assert_eq!(
+        error,
+        "bundle was trained on tiny.smi, which is not here; name molecules by --data"
+    );
+}

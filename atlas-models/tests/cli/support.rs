@@ -1,0 +1,153 @@
+//! A folder of its own, and `atlas` run in it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Molecules that a small model is trained on in a moment.
+pub const MOLECULES: [&str; 24] = [
+    "CCO",
+    "CCN",
+    "CCCl",
+    "CCBr",
+    "CC(=O)O",
+    "CC(=O)N",
+    "c1ccccc1",
+    "Cc1ccccc1",
+    "Oc1ccccc1",
+    "Nc1ccccc1",
+    "CC#N",
+    "C1CCCCC1",
+    "C1CCNCC1",
+    "C1COCCN1",
+    "c1ccncc1",
+    "c1cc[nH]c1",
+    "CCOC",
+    "CSC",
+    "CC(C)C",
+    "CC(C)O",
+    "OCCO",
+    "NCCN",
+    "FC(F)F",
+    "O=C=O",
+];
+
+/// What `atlas` left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// The standard output of a success.
+    #[track_caller]
+    pub fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.stdout
+    }
+
+    /// The standard output of a success, as JSON.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        serde_json::from_str(&self.success()).unwrap()
+    }
+
+    /// The error of a failure, which printed no result.
+    #[track_caller]
+    pub fn failure(self) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        let stderr = self.stderr.as_str();
+        let error = stderr
+            .find("error: ")
+            .map(|start| &stderr[start + "error: ".len()..]);
+        error
+            .unwrap_or_else(|| panic!("no error in {stderr}"))
+            .trim_end()
+            .to_owned()
+    }
+}
+
+/// A folder.
+pub struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    /// A folder with `tiny.smi` in it.
+    pub fn new() -> Self {
+        let scene = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        scene.write(
+            "tiny.smi",
+            MOLECULES.map(|smiles| format!("{smiles}\n")).concat(),
+        );
+        scene
+    }
+
+    /// A folder with `tiny.smi` and `bundle`, a model that was trained on it for two epochs.
+    pub fn trained() -> Self {
+        let scene = Self::new();
+        scene
+            .atlas(&format!("train {} --out bundle", Self::TINY))
+            .success();
+        scene
+    }
+
+    /// What makes training take a moment.
+    pub const TINY: &str = "--data tiny.smi --epochs 2 --batch 8 --held-out 4 \
+        --set encoder_hidden_size=12 --set latent_size=6 --set decoder_hidden_size=12 --set decoder_layers=1 \
+        --set longest=20";
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// The command, in the folder; its arguments are separated by white space.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atlas"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn atlas(&self, arguments: &str) -> Output {
+        self.atlas_reading(arguments, "")
+    }
+
+    /// With something on standard input.
+    pub fn atlas_reading(&self, arguments: &str, input: &str) -> Output {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that does not read its input may have ended before all is written.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Output {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}

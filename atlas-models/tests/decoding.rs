@@ -1,0 +1,222 @@
+//! What must hold when a GRU writes sequences.
+
+use atlas_models::nn::{
+    Choice, Decoding, Gru, GruDecoder, GruInput, GruStepper, Linear, Packing, TokenModel, decode,
+};
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::{Module, VarBuilder, VarMap};
+use std::sync::Arc;
+
+const VOCABULARY: usize = 11;
+const LATENT: usize = 5;
+const HIDDEN: usize = 37;
+const BEGIN: u32 = 1;
+const END: u32 = 2;
+
+struct Model {
+    gru: Gru,
+    embedding: Tensor,
+    head: Linear,
+    latents: Tensor,
+    initial: Vec<Tensor>,
+}
+
+/// `count` values in `[-scale, scale)`, always the same.
+fn values(count: usize, scale: f32) -> Vec<f32> {
+    let mut state = 0x9e37_79b9u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / (1u32 << 23) as f32 - 1.0) * scale
+    };
+    (0..count).map(next).collect()
+}
+
+fn tensor(shape: (usize, usize), scale: f32) -> Result<Tensor> {
+    Tensor::from_vec(values(shape.0 * shape.1, scale), shape, &Device::Cpu)
+}
+
+fn model(batch: usize) -> Result<Model> {
+    let map = VarMap::new();
+    let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
+    let gru = Gru::new(VOCABULARY + LATENT, HIDDEN, 3, vb.pp("gru"))?;
+    let head = Linear::new(HIDDEN, VOCABULARY, vb.pp("head"))?;
+    let variables = map.data().lock().unwrap();
+    for variable in variables.values() {
+        let elements = values(variable.elem_count(), 0.9);
+        variable.set(&Tensor::from_vec(elements, variable.shape(), &Device::Cpu)?)?;
+    }
+    drop(variables);
+    Ok(Model {
+        gru,
+        embedding: Tensor::eye(VOCABULARY, DType::F32, &Device::Cpu)?,
+        head,
+        latents: tensor((batch, LATENT), 2.0)?,
+        initial: vec![tensor((batch, HIDDEN), 1.0)?; 3],
+    })
+}
+
+impl Model {
+    /// What is written from the first `batch` latents.
+    fn write(&self, batch: usize, choice: Choice) -> Result<Vec<Vec<u32>>> {
+        let decoder = GruDecoder::new(&self.gru, &self.embedding, &self.head)?;
+        let first = |tensor: &Tensor| tensor.narrow(0, 0, batch);
+        let initial: Vec<Tensor> = self.initial.iter().map(first).collect::<Result<_>>()?;
+        let state = decoder.start(batch, Some(&initial), Some(&first(&self.latents)?))?;
+        decode(&decoder, &state, &decoding(choice))
+    }
+}
+
+fn decoding(choice: Choice) -> Decoding {
+    Decoding {
+        begin: BEGIN,
+        end: END,
+        max_steps: 40,
+        choice,
+    }
+}
+
+const SAMPLE: Choice = Choice::Sample {
+    temperature: 0.8,
+    seed: 5,
+    first_stream: 0,
+};
+
+#[test]
+fn what_is_written_does_not_depend_on_the_batch() -> Result<()> {
+    let model = model(200)?;
+    for choice in [Choice::Greedy, SAMPLE] {
+        let all = model.write(200, choice)?;
+        for batch in 1..=200 {
+            assert_eq!(
+                model.write(batch, choice)?,
+                all[..batch],
+                "batch {batch}, {choice:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn sampled_sequences_differ_end_and_repeat_with_the_seed() -> Result<()> {
+    let model = model(60)?;
+    let written = model.write(60, SAMPLE)?;
+    assert_eq!(written, model.write(60, SAMPLE)?);
+    let lengths: std::collections::HashSet<usize> = written.iter().map(Vec::len).collect();
+    assert!(lengths.len() > 5, "lengths {lengths:?}");
+    assert!(written.iter().flatten().all(|&token| token != END));
+    let other = Choice::Sample {
+        temperature: 0.8,
+        seed: 6,
+        first_stream: 0,
+    };
+    assert_ne!(written, model.write(60, other)?);
+    Ok(())
+}
+
+#[test]
+fn a_batch_may_be_written_in_parts_that_continue_its_streams() -> Result<()> {
+    let model = model(10)?;
+    let all = model.write(10, SAMPLE)?;
+    let decoder = GruDecoder::new(&model.gru, &model.embedding, &model.head)?;
+    let state = decoder.start(10, Some(&model.initial), Some(&model.latents))?;
+    let rest = decoder.select(&state, &[6, 7, 8, 9]);
+    let choice = Choice::Sample {
+        temperature: 0.8,
+        seed: 5,
+        first_stream: 6,
+    };
+    assert_eq!(decode(&decoder, &rest, &decoding(choice))?, all[6..]);
+    Ok(())
+}
+
+#[test]
+fn a_step_has_the_bits_of_the_whole_pass() -> Result<()> {
+    let model = model(4)?;
+    let sequences = [
+        vec![1, 3, 4, 5],
+        vec![1, 9],
+        vec![1, 10, 0],
+        vec![1, 2, 2, 2, 7],
+    ];
+    let packing = Arc::new(Packing::new(&[4, 2, 3, 5])?);
+    let input = GruInput::Tokens {
+        ids: &packing.pack(&sequences)?,
+        embedding: &model.embedding,
+        constant: Some(&model.latents),
+    };
+    let whole = model
+        .gru
+        .forward(&packing, input, Some(&model.initial), None)?;
+    let whole = whole.rows.to_vec2::<f32>()?;
+    let stepper = GruStepper::new(&model.gru, &model.embedding)?;
+    for (sequence, tokens) in sequences.iter().enumerate() {
+        let all = stepper.start(4, Some(&model.initial), Some(&model.latents))?;
+        let mut state = all.select(&[sequence]);
+        for (step, &token) in tokens.iter().enumerate() {
+            stepper.step(&[token], &mut state)?;
+            let row = packing.row(sequence, step).unwrap();
+            assert_eq!(
+                state.output(),
+                whole[row],
+                "sequence {sequence} step {step}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn greedy_decoding_takes_the_best_token_of_the_logits() -> Result<()> {
+    let model = model(3)?;
+    let written = model.write(3, Choice::Greedy)?;
+    for (sequence, tokens) in written.iter().enumerate() {
+        let fed: Vec<u32> = std::iter::once(BEGIN)
+            .chain(tokens.iter().copied())
+            .collect();
+        let packing = Arc::new(Packing::new(&[fed.len()])?);
+        let row = |tensor: &Tensor| tensor.narrow(0, sequence, 1);
+        let initial: Vec<Tensor> = model.initial.iter().map(row).collect::<Result<_>>()?;
+        let input = GruInput::Tokens {
+            ids: &fed,
+            embedding: &model.embedding,
+            constant: Some(&row(&model.latents)?),
+        };
+        let output = model.gru.forward(&packing, input, Some(&initial), None)?;
+        let best = model
+            .head
+            .forward(&output.rows)?
+            .argmax(1)?
+            .to_vec1::<u32>()?;
+        assert_eq!(&best[..tokens.len()], tokens.as_slice());
+        if tokens.len() < 40 {
+            assert_eq!(best[tokens.len()], END);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn wrong_tokens_and_temperatures_are_errors_that_say_so() -> Result<()> {
+    let model = model(2)?;
+    let decoder = GruDecoder::new(&model.gru, &model.embedding, &model.head)?;
+    let state = decoder.start(2, None, Some(&model.latents))?;
+    let refused = |decoding: &Decoding| decode(&decoder, &state, decoding).unwrap_err().to_string();
+    let mut outside = decoding(Choice::Greedy);
+    outside.begin = 11;
+    assert!(refused(&outside).contains("token id 11, the vocabulary has 11"));
+    let cold = Choice::Sample {
+        temperature: 0.0,
+        seed: 0,
+        first_stream: 0,
+    };
+    assert!(refused(&decoding(cold)).contains("temperature of 0"));
+    assert!(
+        decoder
+            .start(2, None, None)
+            .unwrap_err()
+            .to_string()
+            .contains("width 5")
+    );
+    Ok(())
+}
