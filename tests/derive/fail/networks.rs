@@ -1,0 +1,40 @@
+//! Networks: at least one, each with a file of its own, built in one way.
+
+use atlas_core::prelude::*;
+
+#[derive(AtlasModel)]
+struct None {
+    #[param]
+    size: usize,
+}
+
+#[derive(AtlasModel)]
+#[atlas(build = build)]
+struct NoneToBuild {}
+
+#[derive(AtlasModel)]
+struct Files {
+    #[network]
+    encoder: Net,
+    #[network]
+    Encoder: Net,
+    #[network]
+    golden: Net,
+    #[network]
+    Atlas: Net,
+    #[network]
+    aux: Net,
+}
+
+#[derive(AtlasModel)]
+#[atlas(build = build)]
+struct TwoWays {
+    #[network(with = build_encoder)]
+    encoder: Net,
+    #[network]
+    decoder: Net,
+}
+
+struct Net;
+
+fn main() {}

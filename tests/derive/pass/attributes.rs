@@ -1,0 +1,83 @@
+//! The keys of `#[atlas(…)]`.
+
+use atlas_core::prelude::*;
+use atlas_core::{GoldenInputs, Migrating};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Linear, Module, VarBuilder, linear};
+
+/// Every key but `build` and `crate`.
+#[derive(AtlasModel)]
+#[atlas(name = "fully-said_2", version = 3, params = Sizes, golden)]
+#[atlas(migrate(2 => second, 1 => first), validate = is_wide_enough)]
+struct Said {
+    #[param(default = 4)]
+    width: usize,
+    #[param(default = 2)]
+    heads: usize,
+    #[network(with = net)]
+    net: Linear,
+}
+
+fn net(sizes: &Sizes, vb: VarBuilder) -> candle_core::Result<Linear> {
+    linear(sizes.width, sizes.heads, vb)
+}
+
+fn is_wide_enough(sizes: &Sizes) -> Result<(), &'static str> {
+    if sizes.width.is_multiple_of(sizes.heads) {
+        Ok(())
+    } else {
+        Err("width must be a multiple of heads")
+    }
+}
+
+fn first(migrating: &mut Migrating) -> atlas_core::Result<()> {
+    migrating.add_param("heads", 1)
+}
+
+fn second(migrating: &mut Migrating) -> atlas_core::Result<()> {
+    migrating.rename_param("size", "width")
+}
+
+impl Golden for Said {
+    fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+        Ok(GoldenInputs::default().with_tensor(
+            "rows",
+            Tensor::ones((1, self.width), DType::F32, &Device::Cpu)?,
+        ))
+    }
+
+    fn golden_outputs(&self, inputs: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+        let rows = inputs.tensor("rows").expect("stored by golden_inputs");
+        Ok(vec![("rows".to_owned(), self.net.forward(rows)?)])
+    }
+}
+
+#[test]
+fn every_key_of_the_struct_is_honoured() {
+    assert_eq!(Said::NAME, "fully-said_2");
+    assert_eq!(Said::VERSION, 3);
+    assert_eq!(
+        Said::migrations()
+            .iter()
+            .map(|step| step.from())
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert!(Said::behaviour().is_some());
+    assert!(Said::create(Sizes::default()).is_ok());
+}
+
+#[test]
+fn validation_across_fields_runs_on_create() {
+    let error = Said::create(Sizes {
+        width: 5,
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("width must be a multiple of heads"),
+        "{error}"
+    );
+}

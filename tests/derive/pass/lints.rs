@@ -1,0 +1,94 @@
+//! Generated code is free of warnings, whatever a crate denies.
+
+#![deny(
+    warnings,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused,
+    unused_qualifications
+)]
+#![deny(nonstandard_style, rust_2018_idioms, let_underscore, keyword_idents)]
+#![deny(
+    single_use_lifetimes,
+    trivial_casts,
+    unused_lifetimes,
+    variant_size_differences
+)]
+#![deny(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::absolute_paths,
+    clippy::unwrap_used
+)]
+
+use atlas_core::prelude::*;
+use candle_nn::{Linear, VarBuilder, linear};
+
+const LEAST: usize = 0;
+
+/// A documented choice.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Gated.
+    Gru,
+    /// With memory.
+    Lstm,
+}
+
+/// A documented group.
+#[derive(Params, Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// At least a constant that is the least of its type.
+    #[param(default = 3, min = LEAST, max = usize::MAX)]
+    pub size: usize,
+    /// A choice.
+    #[param(default = Cell::Gru, one_of = [Cell::Gru, self::Cell::Lstm])]
+    pub cell: Cell,
+}
+
+/// A documented model.
+#[allow(non_snake_case)]
+#[derive(AtlasModel, Debug)]
+pub struct Model {
+    /// A group.
+    #[param(nested)]
+    pub group: Group,
+    /// A rate.
+    #[param(default = 0.5, min = 0.0, one_of = [0.5, f64::MAX])]
+    pub rate: f64,
+    /// Names.
+    #[param(default = vec!["a"], len = 1..)]
+    pub names: Vec<String>,
+    /// Never read but in the parameters.
+    #[param(default = 1)]
+    unread: usize,
+    /// Nobody should use it.
+    #[param(default = 1)]
+    #[deprecated = "for the test"]
+    pub old: usize,
+    /// An upper-case name.
+    #[param(default = 1)]
+    pub K: usize,
+    /// Gone before the derive sees it.
+    #[cfg(any())]
+    pub gone: usize,
+    /// Here, and its condition is gone.
+    #[cfg(not(any()))]
+    #[cfg_attr(not(any()), param(default = 2))]
+    pub here: usize,
+    /// The network.
+    #[network(with = net)]
+    pub net: Linear,
+}
+
+fn net(params: &ModelParams, vb: VarBuilder<'_>) -> candle_core::Result<Linear> {
+    linear(params.group.size, params.unread, vb)
+}
+
+#[test]
+fn attributes_and_conditions_on_fields_are_kept() {
+    let params = ModelParams::default();
+    assert_eq!((params.here, params.K), (2, 1));
+}

@@ -1,0 +1,343 @@
+//! An architecture that atlas-models does not know is registered beside its own, trained by the
+//! same function, saved, and loaded by name.
+
+use atlas_core::prelude::*;
+use atlas_core::{Error, GoldenInputs, Result, Weight};
+use atlas_models::chem::{END, Smiles, Tokens, Vocabulary};
+use atlas_models::data::Molecules;
+use atlas_models::models::{self, MoleculeAutoencoder};
+use atlas_models::train::{self, Control, EpochReport, Observer, Run, StepReport, TrainParams};
+use candle_core::{D, DType, Device, Tensor};
+use candle_nn::{Linear, Module, VarBuilder, linear, ops};
+
+/// Fixed-length strings through two linear layers each way: nothing recurrent.
+#[derive(AtlasModel)]
+#[atlas(name = "flat-autoencoder", golden)]
+struct FlatAutoencoder {
+    /// The tokens, special ones first.
+    #[param(len = 4..)]
+    vocabulary: Vec<String>,
+    /// Tokens of the longest molecule.
+    #[param(default = 24, min = 1)]
+    longest: usize,
+    /// Width of the latent.
+    #[param(default = 32, min = 1)]
+    latent_size: usize,
+    /// Units of the hidden layers.
+    #[param(default = 128, min = 1)]
+    hidden_size: usize,
+
+    #[derived(with = vocabulary)]
+    tokenizer: Vocabulary,
+    #[network]
+    encoder: FlatEncoder,
+    #[network]
+    decoder: FlatDecoder,
+}
+
+fn vocabulary(params: &FlatAutoencoderParams) -> Result<Vocabulary> {
+    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::new)
+}
+
+struct FlatEncoder {
+    hidden: Linear,
+    latent: Linear,
+}
+
+impl FlatEncoder {
+    fn new(params: &FlatAutoencoderParams, vb: VarBuilder) -> candle_core::Result<Self> {
+        let input = params.longest * params.vocabulary.len();
+        Ok(Self {
+            hidden: linear(input, params.hidden_size, vb.pp("hidden"))?,
+            latent: linear(params.hidden_size, params.latent_size, vb.pp("latent"))?,
+        })
+    }
+}
+
+struct FlatDecoder {
+    hidden: Linear,
+    logits: Linear,
+}
+
+impl FlatDecoder {
+    fn new(params: &FlatAutoencoderParams, vb: VarBuilder) -> candle_core::Result<Self> {
+        let output = params.longest * params.vocabulary.len();
+        Ok(Self {
+            hidden: linear(params.latent_size, params.hidden_size, vb.pp("hidden"))?,
+            logits: linear(params.hidden_size, output, vb.pp("logits"))?,
+        })
+    }
+}
+
+impl FlatAutoencoder {
+    /// Token ids, filled up with the end token: `[batch, longest]`.
+    fn ids<'a>(&self, batch: impl IntoIterator<Item = &'a Tokens>) -> Result<Tensor> {
+        let mut ids = Vec::new();
+        let mut rows = 0;
+        for (row, tokens) in batch.into_iter().enumerate() {
+            if tokens.len() > self.longest {
+                return Err(Error::new(format_args!(
+                    "input {row}: more than {} tokens",
+                    self.longest
+                )));
+            }
+            ids.extend(tokens.iter().map(|id| u32::from(*id)));
+            rows = row + 1;
+            ids.resize(rows * self.longest, u32::from(END));
+        }
+        Ok(Tensor::from_vec(ids, (rows, self.longest), &Device::Cpu)?)
+    }
+
+    fn latents(&self, ids: &Tensor) -> Result<Tensor> {
+        let (batch, longest) = ids.dims2()?;
+        let size = self.vocabulary.len();
+        let identity = Tensor::eye(size, DType::F32, &Device::Cpu)?;
+        let one_hot = identity
+            .index_select(&ids.flatten_all()?, 0)?
+            .reshape((batch, longest * size))?;
+        let hidden = self.encoder.hidden.forward(&one_hot)?.relu()?;
+        Ok(self.encoder.latent.forward(&hidden)?)
+    }
+
+    /// `[batch, longest, vocabulary]`
+    fn logits(&self, latents: &Tensor) -> Result<Tensor> {
+        let hidden = self.decoder.hidden.forward(latents)?.relu()?;
+        let logits = self.decoder.logits.forward(&hidden)?;
+        Ok(logits.reshape(((), self.longest, self.vocabulary.len()))?)
+    }
+}
+
+impl Encoder for FlatAutoencoder {
+    type Input = Smiles;
+
+    fn encode(&self, inputs: &[Smiles]) -> Result<Tensor> {
+        let tokens = inputs
+            .iter()
+            .map(|smiles| self.prepare(smiles))
+            .collect::<Result<Vec<_>>>()?;
+        self.latents(&self.ids(&tokens)?)
+    }
+}
+
+impl Decoder for FlatAutoencoder {
+    type Output = String;
+
+    fn decode(&self, latents: &Tensor) -> Result<Vec<String>> {
+        let rows = self.logits(latents)?.argmax(D::Minus1)?.to_vec2::<u32>()?;
+        rows.into_iter()
+            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
+            .collect()
+    }
+}
+
+impl Objective for FlatAutoencoder {
+    type Input = Smiles;
+    type Example = Tokens;
+
+    fn prepare(&self, input: &Smiles) -> Result<Tokens> {
+        self.tokenizer.encode(input).map_err(Error::new)
+    }
+
+    fn weights(&self) -> &'static [Weight] {
+        &[Weight {
+            name: "size",
+            default: 0.0,
+            doc: "the latents' mean square",
+        }]
+    }
+
+    fn loss(&self, batch: &[&Tokens], step: &mut Step) -> Result<Loss> {
+        let ids = self.ids(batch.iter().copied())?;
+        let latents = self.latents(&ids)?;
+        let logits = ops::log_softmax(&self.logits(&latents)?, D::Minus1)?;
+        let right = logits.gather(&ids.unsqueeze(2)?, 2)?;
+        let reconstruction = (right.sum_all()? / -(batch.len() as f64))?;
+        let size = latents.sqr()?.mean_all()?;
+        let total = (&reconstruction + (&size * step.weight(&self.weights()[0]))?)?;
+        Ok(Loss {
+            total,
+            parts: vec![("reconstruction", reconstruction), ("size", size)],
+        })
+    }
+}
+
+impl Golden for FlatAutoencoder {
+    fn golden_inputs(&self) -> Result<GoldenInputs> {
+        Ok(GoldenInputs::texts(
+            self.vocabulary.iter().filter(|token| *token == "C"),
+        ))
+    }
+
+    fn golden_outputs(&self, inputs: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
+        let smiles = inputs
+            .as_texts()
+            .iter()
+            .map(|text| Smiles::parse(text).map_err(Error::new));
+        Ok(vec![(
+            "latents".to_owned(),
+            self.encode(&smiles.collect::<Result<Vec<_>>>()?)?,
+        )])
+    }
+}
+
+/// Notes the loss of each epoch.
+#[derive(Default)]
+struct Losses(Vec<f64>);
+
+impl<M: ?Sized> Observer<M> for Losses {
+    fn on_step(&mut self, _: &M, _: &StepReport) -> Result<Control> {
+        Ok(Control::Continue)
+    }
+
+    fn on_epoch(&mut self, _: &mut M, epoch: &EpochReport) -> Result<Control> {
+        self.0.push(epoch.loss);
+        Ok(Control::Continue)
+    }
+}
+
+fn molecules() -> Vec<Smiles> {
+    Molecules::built_in()
+        .smiles()
+        .filter(|smiles| smiles.tokens().count() <= 24)
+        .take(300)
+        .cloned()
+        .collect()
+}
+
+fn overrides(molecules: &[Smiles]) -> serde_json::Value {
+    let vocabulary = Vocabulary::build(molecules).unwrap();
+    serde_json::json!({ "vocabulary": vocabulary.tokens() })
+}
+
+fn registry() -> Registry<dyn MoleculeAutoencoder> {
+    let mut registry = models::registry();
+    registry.register::<FlatAutoencoder>(|model| Box::new(model));
+    registry
+}
+
+fn fit(model: &mut dyn MoleculeAutoencoder, molecules: &[Smiles], epochs: usize) -> Vec<f64> {
+    let examples: Vec<Tokens> = molecules
+        .iter()
+        .map(|smiles| model.prepare(smiles).unwrap())
+        .collect();
+    let params = TrainParams {
+        epochs,
+        batch: 32,
+        learning_rate: 3e-3,
+        warm_up: 5,
+        ..Default::default()
+    };
+    let run = Run {
+        params,
+        seed: 1,
+        max_time: None,
+        weights: Vec::new(),
+        rows: &[],
+    };
+    let mut losses = Losses::default();
+    train::train(model, &examples, &run, &mut losses).unwrap();
+    losses.0
+}
+
+#[test]
+fn the_training_function_trains_every_registered_architecture() {
+    let molecules = molecules();
+    let registry = registry();
+    let names: Vec<_> = registry.entries().map(|entry| entry.name()).collect();
+    assert!(
+        names.contains(&"flat-autoencoder") && names.contains(&models::DEFAULT_MODEL),
+        "{names:?}"
+    );
+    for name in names {
+        let options = CreateOptions::new().seed(3);
+        let mut model = registry
+            .create(name, &overrides(&molecules), options)
+            .unwrap();
+        // The recurrent defaults are large; a few molecules show that the loss falls.
+        let few = if name == "flat-autoencoder" {
+            &molecules[..]
+        } else {
+            &molecules[..16]
+        };
+        let losses = fit(&mut *model, few, 4);
+        assert!(losses[3] < 0.9 * losses[0], "{name}: {losses:?}");
+    }
+}
+
+#[test]
+fn another_architecture_learns_is_saved_and_is_loaded_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flat");
+    let molecules = molecules();
+    let options = CreateOptions::new().seed(3);
+    let mut model = registry()
+        .create("flat-autoencoder", &overrides(&molecules), options)
+        .unwrap();
+    fit(&mut *model, &molecules, 60);
+    let some = &molecules[..100];
+    let decoded = model.decode(&model.encode(some).unwrap()).unwrap();
+    let exact = some
+        .iter()
+        .zip(&decoded)
+        .filter(|(smiles, decoded)| smiles.as_str() == *decoded)
+        .count();
+    assert!(
+        exact > 50,
+        "{exact} of 100 molecules that it was trained on came back"
+    );
+
+    model.save(&path).unwrap();
+    let loaded = registry().load(&path).unwrap();
+    assert_eq!(
+        (loaded.name(), loaded.digest().unwrap()),
+        ("flat-autoencoder", model.digest().unwrap())
+    );
+    assert_eq!(
+        loaded.decode(&loaded.encode(some).unwrap()).unwrap(),
+        decoded
+    );
+
+    let error = models::registry().load(&path).err().unwrap();
+    assert!(error.is_unknown_model(), "{error}");
+}
+
+#[test]
+fn every_interface_is_usable_as_a_trait_object() {
+    let molecules = molecules();
+    let create = || {
+        let params = FlatAutoencoderParams::from_overrides(&overrides(&molecules)).unwrap();
+        FlatAutoencoder::create_with(params, CreateOptions::new().seed(3)).unwrap()
+    };
+    let encoder: Box<dyn Encoder<Input = Smiles>> = Box::new(create());
+    let decoder: Box<dyn Decoder<Output = String>> = Box::new(create());
+    let objective: Box<dyn Objective<Input = Smiles, Example = Tokens>> = Box::new(create());
+    let model: Box<dyn AnyModel> = Box::new(create());
+
+    let latents = encoder.encode(&molecules[..3]).unwrap();
+    assert_eq!(latents.dims(), [3, 32]);
+    assert_eq!(decoder.decode(&latents).unwrap().len(), 3);
+    let example = objective.prepare(&molecules[0]).unwrap();
+    let loss = objective
+        .loss(&[&example], &mut Step::evaluation())
+        .unwrap();
+    assert_eq!(loss.total.rank(), 0);
+    assert_eq!(
+        (model.name(), model.networks().len()),
+        ("flat-autoencoder", 2)
+    );
+}
+
+#[test]
+fn equal_seeds_train_equal_models() {
+    let molecules = molecules();
+    let digest = |seed| {
+        let options = CreateOptions::new().seed(seed);
+        let mut model = registry()
+            .create("flat-autoencoder", &overrides(&molecules), options)
+            .unwrap();
+        fit(&mut *model, &molecules[..64], 2);
+        model.digest().unwrap()
+    };
+    assert_eq!(digest(5), digest(5));
+    assert_ne!(digest(5), digest(6));
+}
