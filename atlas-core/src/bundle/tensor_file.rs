@@ -211,3 +211,20 @@ fn digest(hasher: &mut blake3::Hasher, block: &[u8]) {
         hasher.update_rayon(block);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_that_lie_apart_are_written_in_the_order_they_read() {
+        let ascending = Tensor::arange(0f32, 6.0, &Device::Cpu).unwrap();
+        let transposed = ascending.reshape((2, 3)).unwrap().t().unwrap();
+        assert!(!transposed.is_contiguous());
+        let mut bytes = Vec::new();
+        let tensors = [("w", &transposed)].into_iter();
+        write("net", &mut bytes, tensors, Path::new("memory")).unwrap();
+        let elements = [0f32, 3.0, 1.0, 4.0, 2.0, 5.0].map(f32::to_le_bytes);
+        assert!(bytes.ends_with(elements.as_flattened()));
+    }
+}
