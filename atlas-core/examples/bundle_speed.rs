@@ -1,12 +1,13 @@
 //! Measures saving and loading against candle on the same tensors.
 //!
 //! `cargo run --release -p atlas-core --example bundle_speed -- MIB ROUNDS FOLDER` alternates the
-//! contestants and prints medians. On a memory file system such as `/dev/shm` syncing takes no
-//! time; the difference to a disk is its share. `… MIB memory FOLDER` prints what a save and a
-//! load take of memory, as multiples of the tensors.
+//! contestants and prints medians, with the shares of digesting and of syncing; on a memory file
+//! system such as `/dev/shm` the latter is nothing. `… MIB memory FOLDER` saves and loads, compares
+//! every tensor bit for bit, and prints what both take of memory, as multiples of the tensors.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -93,9 +94,9 @@ fn load_alone(contestant: usize, tensors: usize, folder: &Path) -> Outcome<f64> 
 }
 
 /// Seconds that something took.
-fn timed(run: impl FnOnce() -> atlas_core::Result<()>) -> Outcome<f64> {
+fn timed<E: Into<Box<dyn Error>>>(run: impl FnOnce() -> Result<(), E>) -> Outcome<f64> {
     let start = Instant::now();
-    run()?;
+    run().map_err(Into::into)?;
     Ok(start.elapsed().as_secs_f64())
 }
 
@@ -133,19 +134,30 @@ fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
     }
     let mut digest = || timed(|| model.digest().map(drop));
     let mut save = || timed(|| model.save(&bundle));
-    let mut varmap_save = || timed(|| Ok(varmap.save(&candle)?));
-    report(
+    let mut varmap_save = || timed(|| varmap.save(&candle));
+    let medians = report(
         bytes,
         rounds,
         &mut [
             ("Model::save", &mut save),
             ("VarMap::save", &mut varmap_save),
             ("Model::digest", &mut digest),
+            ("syncing as much", &mut || sync(tensors, folder)),
         ],
     )?;
+    let [save, varmap_save, digest, sync] = medians[..] else {
+        return Err("a contestant is missing".into());
+    };
+    println!(
+        "syncing is {:.0} % of a save; the rest takes {:.2} times VarMap::save, and digesting, beside the writing, is \
+         {:.0} % of it",
+        100.0 * sync / save,
+        (save - sync) / varmap_save,
+        100.0 * digest / (save - sync)
+    );
 
     println!("loading, each time in a process of its own:");
-    report(
+    let alone = report(
         bytes,
         rounds,
         &mut [
@@ -154,8 +166,12 @@ fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
             (LOADS[2], &mut || load_alone(2, tensors, folder)),
         ],
     )?;
+    println!(
+        "digesting is {:.0} % of a verified load",
+        100.0 * digest / alone[0]
+    );
     println!("loading again and again, into memory that has been used before:");
-    report(
+    let again = report(
         bytes,
         rounds,
         &mut [
@@ -164,14 +180,41 @@ fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
             (LOADS[2], &mut || load(2, tensors, folder)),
         ],
     )?;
+    println!(
+        "digesting is {:.0} % of a verified load",
+        100.0 * digest / again[0]
+    );
     fs::remove_dir_all(&bundle)?;
     Ok(fs::remove_file(&candle)?)
+}
+
+/// Seconds that syncing took of what a save syncs: a file of the tensors, a small one, the folder
+/// that holds them and the one above. The time of writing is not counted.
+fn sync(tensors: usize, folder: &Path) -> Outcome<f64> {
+    let inner = folder.join("synced");
+    fs::create_dir_all(&inner)?;
+    let tensor = vec![1; WIDTH * WIDTH * 4];
+    let mut seconds = 0.0;
+    for (name, tensors) in [("large", tensors), ("small", 1)] {
+        let mut file = File::create(inner.join(name))?;
+        for _ in 0..tensors {
+            file.write_all(if name == "small" { b"{}" } else { &tensor })?;
+        }
+        seconds += timed(|| file.sync_all())?;
+    }
+    for folder in [&*inner, folder] {
+        let folder = File::open(folder)?;
+        seconds += timed(|| folder.sync_all())?;
+    }
+    fs::remove_dir_all(&inner)?;
+    Ok(seconds)
 }
 
 /// A name, and what gives the seconds it took.
 type Contestant<'a> = (&'a str, &'a mut dyn FnMut() -> Outcome<f64>);
 
-fn report(bytes: f64, rounds: usize, contestants: &mut [Contestant]) -> Outcome {
+/// Prints the medians, and gives them back.
+fn report(bytes: f64, rounds: usize, contestants: &mut [Contestant]) -> Outcome<Vec<f64>> {
     let medians = race(rounds, contestants)?;
     for ((name, _), seconds) in contestants.iter().zip(&medians) {
         let speed = bytes / seconds / 1e9;
@@ -181,7 +224,7 @@ fn report(bytes: f64, rounds: usize, contestants: &mut [Contestant]) -> Outcome 
             seconds / medians[0]
         );
     }
-    Ok(())
+    Ok(medians)
 }
 
 /// The most memory this process has had, in bytes.
@@ -207,11 +250,27 @@ fn memory(tensors: usize, folder: &Path) -> Outcome {
     // A load in a process of its own.
     let program = std::env::current_exe()?;
     let mib = (4 * tensors).to_string();
-    Command::new(program)
+    let loaded = Command::new(program)
         .args([&mib, "loaded-memory"])
         .arg(folder)
         .status()?;
+    if !loaded.success() {
+        return Err("the load failed".into());
+    }
+    let loaded = Block::load(folder.join("bundle"))?;
+    for (index, (saved, loaded)) in model.net.iter().zip(&loaded.net).enumerate() {
+        if bits(saved)? != bits(loaded)? {
+            return Err(format!("tensor {index} is not the one that was saved").into());
+        }
+    }
+    println!("{} tensors are bit-identical", loaded.net.len());
     Ok(fs::remove_dir_all(folder.join("bundle"))?)
+}
+
+/// The bits of a tensor's elements.
+fn bits(tensor: &Tensor) -> candle_core::Result<Vec<u32>> {
+    let elements = tensor.flatten_all()?.to_vec1::<f32>()?;
+    Ok(elements.into_iter().map(f32::to_bits).collect())
 }
 
 fn loaded_memory(tensors: usize, folder: &Path) -> Outcome {

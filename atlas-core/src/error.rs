@@ -62,6 +62,10 @@ enum ErrorKind {
         path: PathBuf,
         report: Report,
     },
+    Import {
+        path: PathBuf,
+        report: Report,
+    },
     Refused {
         path: PathBuf,
         why: String,
@@ -136,6 +140,11 @@ impl Error {
         matches!(*self.kind, ErrorKind::Behaviour { .. })
     }
 
+    /// Whether files of the Python system could not be read as a model.
+    pub fn is_import(&self) -> bool {
+        matches!(*self.kind, ErrorKind::Import { .. })
+    }
+
     /// Whether a save was refused because it would have damaged what is there.
     pub fn is_refused(&self) -> bool {
         matches!(*self.kind, ErrorKind::Refused { .. })
@@ -156,6 +165,7 @@ impl Error {
         match &*self.kind {
             ErrorKind::Params(report)
             | ErrorKind::Mismatch { report, .. }
+            | ErrorKind::Import { report, .. }
             | ErrorKind::Behaviour { report, .. } => report.problems(),
             _ => &[],
         }
@@ -219,6 +229,14 @@ impl Error {
 
     pub(crate) fn behaviour(path: &Path, report: impl Into<Report>) -> Self {
         ErrorKind::Behaviour {
+            path: path.to_owned(),
+            report: report.into(),
+        }
+        .into()
+    }
+
+    pub(crate) fn import(path: &Path, report: impl Into<Report>) -> Self {
+        ErrorKind::Import {
             path: path.to_owned(),
             report: report.into(),
         }
@@ -381,6 +399,9 @@ impl fmt::Display for Error {
                     "{}: the loaded model does not behave as the saved one did: {report}",
                     path.display()
                 )
+            }
+            ErrorKind::Import { path, report } => {
+                write!(f, "cannot import {}: {report}", path.display())
             }
             ErrorKind::Refused { path, why } => {
                 write!(f, "refused to save to {}: {why}", path.display())

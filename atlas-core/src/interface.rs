@@ -34,6 +34,73 @@ pub trait Decoder {
     fn decode(&self, latents: &Tensor) -> Result<Vec<Self::Output>>;
 }
 
+/// A model that makes outputs of its own: latents drawn from its prior, outputs drawn given
+/// latents.
+///
+/// What a draw is depends on its seed and number alone, whatever is drawn beside it: draws may be
+/// made in batches of any size.
+pub trait Sampler: Decoder {
+    /// Dimensions of a latent.
+    fn latent_size(&self) -> usize;
+
+    /// Latents drawn from the prior, `[count, latent]`, in `f32` on the CPU. Standard normal unless
+    /// the model says otherwise.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    fn prior(&self, draws: Draws, count: usize) -> Result<Tensor> {
+        draws.normal(count, self.latent_size())
+    }
+
+    /// One output for each of the latents `[batch, latent]`, drawn by the probability that the
+    /// model gives it; its logits are divided by `temperature`. Row `i` is draw `i` of `draws`.
+    ///
+    /// # Errors
+    /// If the latents are not of the model's width, or the temperature is not a finite number above
+    /// zero.
+    fn sample(&self, latents: &Tensor, draws: Draws, temperature: f64)
+    -> Result<Vec<Self::Output>>;
+}
+
+/// Random draws, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draws {
+    /// What all of them depend on.
+    pub seed: u64,
+    /// The number of the first.
+    pub first: u64,
+}
+
+impl Draws {
+    /// Standard normal rows `[count, width]`, in `f32` on the CPU: one for each draw.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn normal(self, count: usize, width: usize) -> Result<Tensor> {
+        let init = Init::Randn {
+            mean: 0.0,
+            stdev: 1.0,
+        };
+        let row = |index: usize| {
+            let mut hasher = blake3::Hasher::new_derive_key("Atlas 1 seed of a draw");
+            hasher.update(&self.seed.to_le_bytes());
+            hasher.update(&self.first.wrapping_add(index as u64).to_le_bytes());
+            let mut seed = [0; 8];
+            hasher.finalize_xof().fill(&mut seed);
+            let shape = Shape::from((1, width));
+            let (seed, device) = (u64::from_le_bytes(seed), &Device::Cpu);
+            init::variable(seed, "prior", "normal", &shape, init, DType::F32, device)
+        };
+        if count == 0 {
+            return Ok(Tensor::zeros((0, width), DType::F32, &Device::Cpu)?);
+        }
+        let rows = (0..count)
+            .map(row)
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&rows, 0)?.detach())
+    }
+}
+
 /// A model that can be trained: examples in, a loss out.
 ///
 /// Training prepares each input once and then sees examples only. The loss of a batch has named
@@ -202,6 +269,25 @@ impl<T: AtlasModel + Decoder> Decoder for Model<T> {
     }
 }
 
+impl<T: AtlasModel + Sampler> Sampler for Model<T> {
+    fn latent_size(&self) -> usize {
+        (**self).latent_size()
+    }
+
+    fn prior(&self, draws: Draws, count: usize) -> Result<Tensor> {
+        (**self).prior(draws, count)
+    }
+
+    fn sample(
+        &self,
+        latents: &Tensor,
+        draws: Draws,
+        temperature: f64,
+    ) -> Result<Vec<Self::Output>> {
+        (**self).sample(latents, draws, temperature)
+    }
+}
+
 impl<T: AtlasModel + Objective> Objective for Model<T> {
     type Input = T::Input;
     type Example = T::Example;
@@ -220,5 +306,39 @@ impl<T: AtlasModel + Objective> Objective for Model<T> {
 
     fn loss(&self, batch: &[&Self::Example], step: &mut Step) -> Result<Loss> {
         (**self).loss(batch, step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_is_the_same_whatever_is_drawn_beside_it() {
+        let rows = |first, count| {
+            let draws = Draws { seed: 5, first };
+            draws.normal(count, 7).unwrap().to_vec2::<f32>().unwrap()
+        };
+        let all = rows(3, 10);
+        assert_eq!(rows(3, 4), all[..4]);
+        assert_eq!(rows(7, 6), all[4..]);
+        assert_eq!(rows(7, 0).len(), 0);
+        let other = Draws { seed: 6, first: 3 };
+        assert_ne!(other.normal(10, 7).unwrap().to_vec2::<f32>().unwrap(), all);
+    }
+
+    #[test]
+    fn draws_are_standard_normal() {
+        let draws = Draws { seed: 0, first: 0 };
+        let values = draws.normal(2000, 10).unwrap().flatten_all().unwrap();
+        let values = values.to_vec1::<f32>().unwrap();
+        let moment = |power| {
+            let powers = values.iter().map(|value| f64::from(*value).powi(power));
+            powers.sum::<f64>() / values.len() as f64
+        };
+        // Five standard deviations of each moment's own estimate.
+        assert!(moment(1).abs() < 5.0 / 20_000f64.sqrt(), "{}", moment(1));
+        assert!((moment(2) - 1.0).abs() < 5.0 * (2.0 / 20_000f64).sqrt());
+        assert!((moment(4) - 3.0).abs() < 5.0 * (96.0 / 20_000f64).sqrt());
     }
 }

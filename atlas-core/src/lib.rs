@@ -6,8 +6,10 @@
 extern crate self as atlas_core;
 
 mod bundle;
+mod checkpoint;
 mod error;
 mod golden;
+mod import;
 mod init;
 mod interface;
 mod migration;
@@ -25,9 +27,11 @@ pub mod format {}
 pub use atlas_derive::{AtlasModel, Choice, Params};
 
 pub use bundle::{Bundle, LoadOptions, NetworkFile, StoredTensor};
+pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use golden::{Golden, GoldenInputs};
-pub use interface::{Decoder, Encoder, Loss, Objective, Step, Weight};
+pub use import::ImportOptions;
+pub use interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
 pub use migration::{Migrating, Migration};
 pub use model::{AnyModel, AtlasModel, CreateOptions, Model};
 pub use network::{NetworkVars, Networks};
@@ -38,8 +42,8 @@ pub use registry::{Entry, Registry};
 /// What a file that declares or uses models needs.
 pub mod prelude {
     pub use crate::{
-        AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Encoder, Golden, LoadOptions, Loss,
-        Model, Objective, ParamValue, Params, Registry, Step,
+        AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Draws, Encoder, Golden, LoadOptions,
+        Loss, Model, Objective, ParamValue, Params, Registry, Sampler, Step,
     };
 }
 

@@ -8,8 +8,10 @@ use candle_core::{DType, Device, Var};
 use serde_json::Value;
 
 use crate::bundle::{self, LoadOptions};
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::golden::GoldenFns;
+use crate::import::{self, ImportOptions};
 use crate::migration::Migration;
 use crate::network::{NetworkVars, Networks};
 use crate::params::Params;
@@ -80,6 +82,20 @@ pub trait AtlasModel: Sized + 'static {
     /// what differs.
     fn load_with(path: impl AsRef<Path>, options: LoadOptions) -> Result<Model<Self>> {
         Model::load_with(path, options)
+    }
+
+    /// The model that the Python system before Atlas left in the folder at `path`: `args.json`
+    /// with every parameter, and for each network a `NAME.pt`, the `state_dict` of its module as
+    /// `torch.save` writes it.
+    ///
+    /// As strict as a load: the folder holds these files and no others, every parameter and tensor
+    /// of the model is there, with its dtype and shape, and nothing is left over. Files are read as
+    /// data: one that asks for anything but tensors is refused.
+    ///
+    /// # Errors
+    /// If anything is missing, left over, or cannot be read; the message lists all that is wrong.
+    fn import(path: impl AsRef<Path>, options: ImportOptions) -> Result<Model<Self>> {
+        Model::import(path, options)
     }
 }
 
@@ -222,6 +238,14 @@ impl<T: AtlasModel> Model<T> {
         bundle::load(path.as_ref(), &options)
     }
 
+    /// As [`AtlasModel::import`].
+    ///
+    /// # Errors
+    /// As [`AtlasModel::import`].
+    pub fn import(path: impl AsRef<Path>, options: ImportOptions) -> Result<Self> {
+        import::import(path.as_ref(), &options)
+    }
+
     pub(crate) fn from_parts(
         inner: T,
         params: T::Params,
@@ -305,6 +329,13 @@ pub trait AnyModel {
     /// If the path holds something that is not a bundle, or if writing fails; what was there
     /// before is then still there, whole.
     fn save(&self, path: &Path) -> Result<()>;
+
+    /// As [`AnyModel::save`], with what training needs to go on from here; both are there or
+    /// neither. The bundle is one like any other: it has the model's digest and is loaded as usual.
+    ///
+    /// # Errors
+    /// As [`AnyModel::save`].
+    fn save_checkpoint(&self, path: &Path, checkpoint: &Checkpoint) -> Result<()>;
 
     /// The content digest that a bundle of this model has: 64 hexadecimal digits of BLAKE3 over
     /// name, version, parameters, tensors and golden cases. Equal models have equal digests.
@@ -396,7 +427,11 @@ impl<T: AtlasModel> AnyModel for Model<T> {
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        bundle::save(self, path)
+        bundle::save(self, None, path)
+    }
+
+    fn save_checkpoint(&self, path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+        bundle::save(self, Some(checkpoint), path)
     }
 
     fn digest(&self) -> Result<String> {
@@ -431,7 +466,15 @@ impl<T: AtlasModel> Model<T> {
     /// # Errors
     /// As [`AnyModel::save`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        bundle::save(self, path.as_ref())
+        bundle::save(self, None, path.as_ref())
+    }
+
+    /// As [`AnyModel::save_checkpoint`].
+    ///
+    /// # Errors
+    /// As [`AnyModel::save`].
+    pub fn save_checkpoint(&self, path: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<()> {
+        bundle::save(self, Some(checkpoint), path.as_ref())
     }
 
     /// As [`AnyModel::digest`].

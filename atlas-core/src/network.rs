@@ -318,6 +318,10 @@ impl Stored {
                 Problem::new(path, format!("the model asks for {wanted}")).with_found(found);
             return self.stand_in(problem, shape, dtype, device);
         }
+        let is_as_wanted = tensor.dtype() == dtype && tensor.device().same_device(device);
+        if self.trainable && tensor.is_variable() && is_as_wanted {
+            return Ok(tensor);
+        }
         // A migration may have made a view of another tensor.
         let tensor = tensor
             .detach()

@@ -28,6 +28,14 @@ impl Provenance {
         }
     }
 
+    /// Of a model whose tensors Atlas did not draw.
+    pub(crate) fn unseeded() -> Self {
+        Self {
+            seed: None,
+            ..Self::new(0)
+        }
+    }
+
     /// The version of Atlas that created the model.
     pub fn atlas(&self) -> &str {
         &self.atlas

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bundle::{Bundle, LoadOptions};
 use crate::error::{Error, Result};
+use crate::import::ImportOptions;
 use crate::model::{AtlasModel, CreateOptions, Model};
 use crate::params::{Params, Schema};
 
@@ -56,12 +57,15 @@ pub struct Entry<I: ?Sized> {
     schema: fn() -> Schema,
     create: Box<Create<I>>,
     load: Box<Load<I>>,
+    import: Box<Import<I>>,
 }
 
 /// Creates a registered model from overrides.
 type Create<I> = dyn Fn(&Value, CreateOptions) -> Result<Box<I>> + Send + Sync;
 /// Loads a registered model from the bundle at a path.
 type Load<I> = dyn Fn(&Path, LoadOptions) -> Result<Box<I>> + Send + Sync;
+/// Imports a registered model from the Python system's folder at a path.
+type Import<I> = dyn Fn(&Path, ImportOptions) -> Result<Box<I>> + Send + Sync;
 
 impl<I: ?Sized> Entry<I> {
     /// The model's name.
@@ -129,6 +133,7 @@ impl<I: ?Sized + 'static> Registry<I> {
                 T::create_with(params, options).map(interface)
             }),
             load: Box::new(move |path, options| T::load_with(path, options).map(interface)),
+            import: Box::new(move |path, options| T::import(path, options).map(interface)),
         };
         self.entries.insert(T::NAME, entry);
         self
@@ -155,6 +160,19 @@ impl<I: ?Sized + 'static> Registry<I> {
     /// If there is no model of that name, or as [`AtlasModel::create_with`].
     pub fn create(&self, name: &str, overrides: &Value, options: CreateOptions) -> Result<Box<I>> {
         (self.entry(name)?.create)(overrides, options)
+    }
+
+    /// The model of that name that the Python system before Atlas left in the folder at `path`.
+    ///
+    /// # Errors
+    /// If there is no model of that name, or as [`AtlasModel::import`].
+    pub fn import(
+        &self,
+        name: &str,
+        path: impl AsRef<Path>,
+        options: ImportOptions,
+    ) -> Result<Box<I>> {
+        (self.entry(name)?.import)(path.as_ref(), options)
     }
 
     /// The model in the bundle at `path`, whichever it holds.

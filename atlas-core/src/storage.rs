@@ -40,6 +40,18 @@ elements! {
     f64: |count| vec![0.0; count];
 }
 
+/// The bytes of memory that this machine has in all; `None` where the system does not tell.
+pub(crate) fn machine_memory() -> Option<u64> {
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    {
+        let system = rustix::system::sysinfo();
+        let units = system.totalram.saturating_add(system.totalswap);
+        Some(units.saturating_mul(system.mem_unit.into()))
+    }
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    None
+}
+
 /// Runs `$body` with `$T` as the element type of a dtype that a bundle can hold, `$other` for the
 /// rest.
 macro_rules! with_element {

@@ -43,6 +43,13 @@ struct Network {
 }
 
 #[test]
+fn the_schema_refuses_a_negative_number_as_the_reader_does() {
+    let overrides = json!({ "input_size": 1, "big": -1 });
+    assert!(!passes(&Network::schema().to_json_schema(), &overrides));
+    assert!(Network::from_overrides(&overrides).is_err());
+}
+
+#[test]
 fn the_schema_holds_defaults_bounds_and_documentation() {
     assert_eq!(
         Network::schema().to_json_schema(),
@@ -64,7 +71,7 @@ fn the_schema_holds_defaults_bounds_and_documentation() {
                 },
                 "layer": layer(Some(json!({ "width": 64, "dropout": 0.0 }))),
                 "more": { "type": "array", "items": layer(None), "default": [] },
-                "big": { "type": ["string", "integer"], "pattern": "^(0|[1-9][0-9]*)$", "default": "1" },
+                "big": { "type": ["string", "integer"], "pattern": "^(0|[1-9][0-9]*)$", "minimum": 0, "default": "1" },
             },
             "required": ["input_size"],
             "additionalProperties": false,

@@ -68,14 +68,20 @@ impl Folder {
     /// The bytes of a file of the folder, of which there must be no more than `most`.
     pub(super) fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
         let path = self.path.join(name);
+        let failed = |error| Error::io("read", &path, error);
+        let file = self.file(name)?;
         let mut bytes = Vec::new();
-        let read = self.file(name)?.take(most + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Error::io("read", &path, error))?;
-        if bytes.len() as u64 > most {
-            return Err(Error::corrupt(
-                &path,
-                format_args!("it is larger than {most} bytes"),
-            ));
+        let mut size = file.metadata().map_err(failed)?.len();
+        if size <= most {
+            // The file may grow meanwhile.
+            file.take(most + 1)
+                .read_to_end(&mut bytes)
+                .map_err(failed)?;
+            size = bytes.len() as u64;
+        }
+        if size > most {
+            let why = format!("it is larger than {most} bytes");
+            return Err(Error::corrupt(&path, why));
         }
         Ok(bytes)
     }

@@ -104,7 +104,7 @@ fn read<T: AtlasModel>(bundle: &Bundle, options: &LoadOptions) -> Result<Model<T
     if content.version == T::VERSION {
         check_spelling(bundle, &read_params::<T>(bundle, &content.params)?)?;
     }
-    let migrated = migrate::<T>(bundle, content)?;
+    let migrated = migrate::<T>(bundle, content, options.trainable)?;
     let params = read_params::<T>(bundle, &migrated.params)?;
 
     let dtype = options.cast.unwrap_or(stored_dtype);
@@ -123,7 +123,7 @@ fn read<T: AtlasModel>(bundle: &Bundle, options: &LoadOptions) -> Result<Model<T
             true => error,
             false => error.within(bundle.path().display()),
         })?;
-    let provenance = bundle.manifest.provenance.clone();
+    let provenance = bundle.manifest.evidence.provenance.clone();
     let model = Model::from_parts(
         inner,
         params,
@@ -168,7 +168,11 @@ fn model_dtype(bundle: &Bundle) -> Result<DType> {
 }
 
 /// Reads every network's tensors and takes parameters and tensors to the model's version.
-fn migrate<T: AtlasModel>(bundle: &Bundle, content: &Content) -> Result<Migrating> {
+fn migrate<T: AtlasModel>(
+    bundle: &Bundle,
+    content: &Content,
+    trainable: bool,
+) -> Result<Migrating> {
     let steps = T::migrations();
     let step = |version| steps.iter().find(|step| step.from() == version);
     let versions = content.version..T::VERSION;
@@ -180,9 +184,12 @@ fn migrate<T: AtlasModel>(bundle: &Bundle, content: &Content) -> Result<Migratin
             T::VERSION,
         ));
     }
+    // A step would build a graph of what it does to variables.
+    let trainable = trainable && versions.is_empty();
     let mut tensors = BTreeMap::new();
     for network in &content.networks {
-        tensors.insert(network.name.clone(), bundle.tensors_of(network)?);
+        let read = bundle.read_tensors(network, trainable)?;
+        tensors.insert(network.name.clone(), read);
     }
     let mut migrating = Migrating {
         params: content.params.clone(),
@@ -219,7 +226,8 @@ fn check_behaviour<T: AtlasModel>(
     options: &LoadOptions,
 ) -> Result<()> {
     let content = &bundle.manifest.content;
-    let golden = content.golden.as_ref().zip(bundle.manifest.golden.as_ref());
+    let stored = bundle.manifest.evidence.golden.as_ref();
+    let golden = content.golden.as_ref().zip(stored);
     let Some((inputs, file)) = golden else {
         // An older version of the model may have had none.
         let is_missing = T::behaviour().is_some() && content.version == T::VERSION;

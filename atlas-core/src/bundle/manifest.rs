@@ -15,6 +15,8 @@ use crate::storage;
 pub(super) const MANIFEST: &str = "atlas.json";
 /// The name of the tensor file of the behaviour check.
 pub(super) const GOLDEN_NAME: &str = "golden";
+/// The name of the tensor file of the state of training.
+pub(super) const CHECKPOINT_NAME: &str = "checkpoint";
 /// The version of the format that this crate writes and reads.
 const FORMAT: u64 = 1;
 /// A manifest of more bytes is refused before it is read.
@@ -30,8 +32,23 @@ const LONGEST_NAME: usize = 128;
 pub(super) struct Manifest {
     pub(super) content: Content,
     pub(super) digest: String,
+    pub(super) evidence: Evidence,
+}
+
+/// What stands beside the content, outside its digest.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence {
     pub(super) golden: Option<TensorFile>,
+    pub(super) checkpoint: Option<CheckpointEntry>,
     pub(super) provenance: Provenance,
+}
+
+/// The state of training that a bundle carries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckpointEntry {
+    pub(super) values: Map<String, Value>,
+    pub(super) file: TensorFile,
 }
 
 /// What the content digest covers.
@@ -53,7 +70,8 @@ pub(super) struct Content {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TensorFile {
-    /// The network's name, `golden` for the file of the behaviour check.
+    /// The network's name; `golden` for the file of the behaviour check, `checkpoint` for that of
+    /// the state of training.
     pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) blake3: String,
@@ -76,9 +94,15 @@ pub(crate) fn name_defect(network: &str) -> Option<String> {
             "`{network}` is no name of a network: 1 to {LONGEST_NAME} of a-z, A-Z, 0-9 and _"
         ));
     }
-    let file = file_name(GOLDEN_NAME);
-    (network == GOLDEN_NAME)
-        .then(|| format!("no network can be called `{network}`: {file} is the behaviour check"))
+    let kept_for = match network {
+        GOLDEN_NAME => "the behaviour check",
+        CHECKPOINT_NAME => "the state of training",
+        _ => return None,
+    };
+    let file = file_name(network);
+    Some(format!(
+        "no network can be called `{network}`: {file} is {kept_for}"
+    ))
 }
 
 /// Parameters as the manifest holds them: by name, at every depth.
@@ -104,20 +128,20 @@ impl Content {
 }
 
 /// The text of a manifest.
-pub(super) fn write(
-    content: &Content,
-    golden: Option<&TensorFile>,
-    provenance: &Provenance,
-) -> Result<String> {
+pub(super) fn write(content: &Content, evidence: &Evidence) -> Result<String> {
     let unwritable = |error| Error::internal(format!("the manifest cannot be written: {error}"));
     let content = content.text()?;
-    let head = format!(
-        "{{\n  \"atlas\": {FORMAT},\n  \"content\": {content},\n  \"digest\": \"{}\",\n  \"golden\": {},\n  \
-         \"provenance\": {},\n",
+    let mut head = format!(
+        "{{\n  \"atlas\": {FORMAT},\n  \"content\": {content},\n  \"digest\": \"{}\",\n  \"golden\": {},\n",
         hash(content.as_bytes()),
-        render(&golden).map_err(unwritable)?,
-        render(provenance).map_err(unwritable)?,
+        render(&evidence.golden).map_err(unwritable)?,
     );
+    if let Some(checkpoint) = &evidence.checkpoint {
+        let checkpoint = render(checkpoint).map_err(unwritable)?;
+        head.push_str(&format!("  \"checkpoint\": {checkpoint},\n"));
+    }
+    let provenance = render(&evidence.provenance).map_err(unwritable)?;
+    head.push_str(&format!("  \"provenance\": {provenance},\n"));
     let checksum = hash(head.as_bytes());
     Ok(format!("{head}  \"checksum\": \"{checksum}\"\n}}\n"))
 }
@@ -133,22 +157,27 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     }
     let regions = Regions::of(path, text)?;
     let content: Content = parse(path, "content", regions.content)?;
-    let golden: Option<TensorFile> = parse(path, "golden", regions.golden)?;
-    let provenance: Provenance = parse(path, "provenance", regions.provenance)?;
+    let evidence = Evidence {
+        golden: parse(path, "golden", regions.golden)?,
+        checkpoint: match regions.checkpoint {
+            Some(checkpoint) => Some(parse(path, "checkpoint", checkpoint)?),
+            None => None,
+        },
+        provenance: parse(path, "provenance", regions.provenance)?,
+    };
     // What is written again must be the same bytes. That leaves no room for repeated keys, other
     // orders or other spellings of a number, of which two readers could see two models.
-    if write(&content, golden.as_ref(), &provenance)? != text {
+    if write(&content, &evidence)? != text {
         return Err(Error::corrupt(
             path,
             "it is not laid out as Atlas writes it",
         ));
     }
-    check(&content, golden.as_ref()).map_err(|why| Error::corrupt(path, why))?;
+    check(&content, &evidence).map_err(|why| Error::corrupt(path, why))?;
     Ok(Manifest {
         digest: hash(regions.content.as_bytes()),
         content,
-        golden,
-        provenance,
+        evidence,
     })
 }
 
@@ -156,6 +185,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Manifest> {
 struct Regions<'a> {
     content: &'a str,
     golden: &'a str,
+    checkpoint: Option<&'a str>,
     provenance: &'a str,
 }
 
@@ -196,13 +226,18 @@ impl<'a> Regions<'a> {
         let rest = rest.strip_prefix("\n  \"content\": ")?;
         let (content, rest) = rest.split_once(",\n  \"digest\": ")?;
         let (_, rest) = rest.split_once(",\n  \"golden\": ")?;
-        let (golden, rest) = rest.split_once(",\n  \"provenance\": ")?;
+        let (between, rest) = rest.split_once(",\n  \"provenance\": ")?;
+        let (golden, checkpoint) = match between.split_once(",\n  \"checkpoint\": ") {
+            Some((golden, checkpoint)) => (golden, Some(checkpoint)),
+            None => (between, None),
+        };
         let (provenance, rest) = rest.split_once(",\n  \"checksum\": \"")?;
         let checksum = rest.strip_suffix("\"\n}\n")?;
         Some((
             Self {
                 content,
                 golden,
+                checkpoint,
                 provenance,
             },
             checksum,
@@ -233,7 +268,7 @@ fn is_sorted(value: &Value) -> bool {
 }
 
 /// What must hold of a manifest beyond its layout; an error says what does not.
-fn check(content: &Content, golden: Option<&TensorFile>) -> Result<(), String> {
+fn check(content: &Content, evidence: &Evidence) -> Result<(), String> {
     if !storage::tensor_dtype(content.dtype).is_some_and(|dtype| dtype.is_float()) {
         return Err(format!("no model is of dtype {:?}", content.dtype));
     }
@@ -254,17 +289,25 @@ fn check(content: &Content, golden: Option<&TensorFile>) -> Result<(), String> {
             pair[1].name, pair[0].name
         ));
     }
-    match golden {
-        Some(golden) if golden.name != GOLDEN_NAME => Err(format!(
-            "the behaviour check cannot be called `{}`",
-            golden.name
-        )),
-        _ if golden.is_some() != content.golden.is_some() => {
-            Err("the behaviour check is only half there".to_owned())
-        }
-        Some(golden) => check_file(golden),
-        None => Ok(()),
+    let golden = evidence.golden.as_ref();
+    if golden.is_some() != content.golden.is_some() {
+        return Err("the behaviour check is only half there".to_owned());
     }
+    let checkpoint = evidence.checkpoint.as_ref().map(|entry| &entry.file);
+    let files = [
+        (golden, GOLDEN_NAME, "the behaviour check"),
+        (checkpoint, CHECKPOINT_NAME, "the state of training"),
+    ];
+    for (file, name, what) in files {
+        match file {
+            Some(file) if file.name != name => {
+                return Err(format!("{what} cannot be called `{}`", file.name));
+            }
+            Some(file) => check_file(file)?,
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_file(file: &TensorFile) -> Result<(), String> {

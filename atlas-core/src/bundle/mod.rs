@@ -19,11 +19,12 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::provenance::Provenance;
 use crate::storage;
 use folder::Folder;
-use manifest::{MANIFEST, Manifest, TensorFile};
+use manifest::{Evidence, MANIFEST, Manifest, TensorFile};
 use staging::Place;
 
 pub use load::LoadOptions;
@@ -149,12 +150,30 @@ impl Bundle {
 
     /// Where the model comes from.
     pub fn provenance(&self) -> &Provenance {
-        &self.manifest.provenance
+        &self.manifest.evidence.provenance
     }
 
     /// Whether the bundle holds a behaviour check.
     pub fn has_golden(&self) -> bool {
-        self.manifest.golden.is_some()
+        self.manifest.evidence.golden.is_some()
+    }
+
+    /// Whether the bundle carries the state of training.
+    pub fn has_checkpoint(&self) -> bool {
+        self.manifest.evidence.checkpoint.is_some()
+    }
+
+    /// Reads the state of training that was saved with the model, its tensors onto the CPU.
+    /// `None` if the bundle was saved without.
+    ///
+    /// # Errors
+    /// If the file of its tensors is not as it was saved.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let Some(entry) = &self.manifest.evidence.checkpoint else {
+            return Ok(None);
+        };
+        let tensors = self.tensors_of(&entry.file)?;
+        Ok(Some(Checkpoint::from_parts(entry.values.clone(), tensors)))
     }
 
     /// Every network's file, by name.
@@ -224,11 +243,15 @@ impl Bundle {
     }
 
     fn tensor_files(&self) -> impl Iterator<Item = &TensorFile> {
+        let Evidence {
+            golden, checkpoint, ..
+        } = &self.manifest.evidence;
         self.manifest
             .content
             .networks
             .iter()
-            .chain(&self.manifest.golden)
+            .chain(golden)
+            .chain(checkpoint.as_ref().map(|checkpoint| &checkpoint.file))
     }
 
     /// The names of all files of the bundle.
@@ -245,10 +268,15 @@ impl Bundle {
 
     /// The tensors of one of the bundle's files.
     fn tensors_of(&self, file: &TensorFile) -> Result<BTreeMap<String, Tensor>> {
+        self.read_tensors(file, false)
+    }
+
+    /// The tensors of one of the bundle's files, as variables if they are to be trained.
+    fn read_tensors(&self, file: &TensorFile, trainable: bool) -> Result<BTreeMap<String, Tensor>> {
         let name = manifest::file_name(&file.name);
         let opened = self.folder.file(&name)?;
         // Within the pool threads hand each other work; from outside each piece would wake them.
-        rayon::scope(|_| tensor_file::read(opened, &self.path().join(&name), file))
+        rayon::scope(|_| tensor_file::read(opened, &self.path().join(&name), file, trainable))
     }
 }
 

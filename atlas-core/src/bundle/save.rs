@@ -6,19 +6,28 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use super::files::NewFile;
-use super::manifest::{self, Content, GOLDEN_NAME, MANIFEST, TensorFile, file_name};
+use super::manifest::{
+    self, CHECKPOINT_NAME, CheckpointEntry, Content, Evidence, GOLDEN_NAME, MANIFEST, TensorFile,
+    file_name,
+};
 use super::staging::{Place, Staging};
 use super::{golden, tensor_file};
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::model::{AnyModel, AtlasModel, Model};
 use crate::storage;
 
-/// Saves `model` at `target`; what is there is replaced if it is a bundle and nothing else.
-pub(crate) fn save<T: AtlasModel>(model: &Model<T>, target: &Path) -> Result<()> {
+/// Saves `model` at `target`, with the state of training if there is one; what is there is
+/// replaced if it is a bundle and nothing else.
+pub(crate) fn save<T: AtlasModel>(
+    model: &Model<T>,
+    checkpoint: Option<&Checkpoint>,
+    target: &Path,
+) -> Result<()> {
     let place = Place::of(target)?;
     place.prepare()?;
     let staging = Staging::create(&place)?;
-    write(model, staging.path())?;
+    write(model, checkpoint, staging.path())?;
     staging.commit()
 }
 
@@ -32,7 +41,11 @@ pub(crate) fn digest<T: AtlasModel>(model: &Model<T>) -> Result<String> {
 }
 
 /// Writes every file of the bundle into `folder`, the manifest last.
-fn write<T: AtlasModel>(model: &Model<T>, folder: &Path) -> Result<()> {
+fn write<T: AtlasModel>(
+    model: &Model<T>,
+    checkpoint: Option<&Checkpoint>,
+    folder: &Path,
+) -> Result<()> {
     let golden = golden::compute(model)?;
     let mut networks = Vec::new();
     for network in AnyModel::networks(model) {
@@ -48,8 +61,18 @@ fn write<T: AtlasModel>(model: &Model<T>, folder: &Path) -> Result<()> {
         golden_file = Some(write_tensors(folder, GOLDEN_NAME, tensors)?);
         inputs_digest = Some(golden.inputs_digest);
     }
+    let checkpoint = checkpoint.map(|checkpoint| {
+        let file = write_tensors(folder, CHECKPOINT_NAME, checkpoint.tensors())?;
+        let values = checkpoint.values().clone();
+        Ok::<_, Error>(CheckpointEntry { values, file })
+    });
     let content = content(model, networks, inputs_digest)?;
-    let text = manifest::write(&content, golden_file.as_ref(), AnyModel::provenance(model))?;
+    let evidence = Evidence {
+        golden: golden_file,
+        checkpoint: checkpoint.transpose()?,
+        provenance: AnyModel::provenance(model).clone(),
+    };
+    let text = manifest::write(&content, &evidence)?;
     let path = folder.join(MANIFEST);
     // What a note or a name can be and no manifest can hold must not be found out by a load.
     manifest::read(&path, text.as_bytes())

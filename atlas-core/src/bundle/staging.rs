@@ -162,12 +162,19 @@ impl<'a> Place<'a> {
 
     /// Removes what saves of this bundle left behind when they were killed. Best effort.
     fn remove_abandoned(&self) {
-        let prefix = format!("{}staging-", self.hidden);
-        for entry in fs::read_dir(self.parent).into_iter().flatten().flatten() {
-            if !entry.file_name().to_string_lossy().starts_with(&prefix) {
-                continue;
-            }
-            let path = entry.path();
+        let abandoned = self.staging_folders();
+        if abandoned.is_empty() {
+            return;
+        }
+        // A commit puts the old bundle, which nobody has locked, where its staging folder was, and
+        // looks at it there. While one is at it nothing may be removed; a later save will.
+        let Ok(parent) = Folder::open(self.parent) else {
+            return;
+        };
+        if !parent.try_lock() {
+            return;
+        }
+        for path in abandoned {
             if let Ok(folder) = Folder::open_itself(&path)
                 && folder.try_lock()
                 && folder.is_in_place()
@@ -175,6 +182,16 @@ impl<'a> Place<'a> {
                 remove_bundle(&path);
             }
         }
+    }
+
+    /// What lies beside the bundle under the names of staging folders.
+    fn staging_folders(&self) -> Vec<PathBuf> {
+        let prefix = format!("{}staging-", self.hidden);
+        let entries = fs::read_dir(self.parent).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .map(|entry| entry.path())
+            .collect()
     }
 }
 

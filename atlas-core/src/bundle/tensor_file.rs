@@ -108,11 +108,13 @@ fn write_bytes(
 
 /// Reads a whole tensor file onto the CPU and checks it against what the manifest says of it:
 /// size, header, digest. Nothing is allocated for a tensor before the file has been found to be
-/// of the size that all its tensors need.
+/// of the size that all its tensors need. `trainable` makes variables of them, which a copy of
+/// each would cost later.
 pub(super) fn read(
     file: File,
     path: &Path,
     expected: &TensorFile,
+    trainable: bool,
 ) -> Result<BTreeMap<String, Tensor>> {
     let failed = |error| Error::io("read", path, error);
     let layout = Layout::of(&expected.tensors).map_err(|why| Error::corrupt(path, why))?;
@@ -121,6 +123,7 @@ pub(super) fn read(
         let why = format!("it has {size} bytes, and {} were saved", layout.bytes);
         return Err(Error::corrupt(path, why));
     }
+    check_memory(size).map_err(|why| Error::too_large(path.display().to_string(), why))?;
     let mut source = Source {
         file,
         offset: 0,
@@ -135,7 +138,7 @@ pub(super) fn read(
     let mut tensors = BTreeMap::new();
     for part in &layout.parts {
         let entry = &expected.tensors[part.index];
-        let tensor = read_tensor(&mut source, path, entry, part.bytes)?;
+        let tensor = read_tensor(&mut source, path, entry, part.bytes, trainable)?;
         tensors.insert(entry.name.clone(), tensor);
     }
     if source.hasher.finalize().to_hex().as_str() != expected.blake3 {
@@ -147,11 +150,31 @@ pub(super) fn read(
     Ok(tensors)
 }
 
+/// An error if there cannot be memory for a file of that size. Asked once for all tensors: glibc
+/// would hand out tensors from its heaps, which it rarely gives back, after a trial of their size.
+fn check_memory(bytes: u64) -> Result<(), String> {
+    if let Some(memory) = storage::machine_memory().filter(|memory| bytes > *memory) {
+        return Err(format!(
+            "it takes {bytes} bytes of memory, and this machine has {memory}"
+        ));
+    }
+    let can_reserve = |bytes| {
+        // Unless something looks at it, a trial may be optimised away.
+        let mut trial = std::hint::black_box(Vec::<u8>::new());
+        trial.try_reserve_exact(bytes).is_ok() && std::hint::black_box(trial).is_empty()
+    };
+    match usize::try_from(bytes).is_ok_and(can_reserve) {
+        true => Ok(()),
+        false => Err(format!("there is no memory for {bytes} bytes")),
+    }
+}
+
 fn read_tensor(
     source: &mut Source,
     path: &Path,
     entry: &TensorEntry,
     bytes: usize,
+    trainable: bool,
 ) -> Result<Tensor> {
     let name = &entry.name;
     let unsupported = || {
@@ -159,16 +182,12 @@ fn read_tensor(
         Error::corrupt(path, why)
     };
     let dtype = storage::tensor_dtype(entry.dtype).ok_or_else(unsupported)?;
-    if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
-        let why = format!("there is no memory for {bytes} bytes");
-        return Err(Error::too_large(format!("tensor `{name}`"), why));
-    }
     let failed = |error| Error::io("read", path, error);
     let shape = Shape::from(entry.shape.as_slice());
     storage::with_element!(dtype, T => {
         let mut elements = <T as Element>::zeros(bytes / size_of::<T>());
         source.fill(bytemuck::cast_slice_mut(&mut elements)).map_err(failed)?;
-        Ok(storage::tensor(elements, &shape, &Device::Cpu, false)?)
+        Ok(storage::tensor(elements, &shape, &Device::Cpu, trainable)?)
     }, else Err(unsupported()))
 }
 

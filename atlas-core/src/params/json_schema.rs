@@ -84,6 +84,9 @@ fn of_kind(kind: &Kind, constraint: &Constraint) -> Map<String, Value> {
             object.insert("type".into(), json!(["string", "integer"]));
             let sign = if *min < 0 { "-?" } else { "" };
             object.insert("pattern".into(), format!("^(0|{sign}[1-9][0-9]*)$").into());
+            if *min >= 0 {
+                object.insert("minimum".into(), 0.into());
+            }
         }
         Kind::Integer { min, max, .. } => {
             object.insert("type".into(), "integer".into());

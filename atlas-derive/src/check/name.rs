@@ -43,7 +43,7 @@ fn reserved(name: &str) -> Option<&'static str> {
         name.strip_prefix(prefix)
             .is_some_and(|digit| matches!(digit.as_bytes(), [b'1'..=b'9']))
     };
-    if matches!(name, "atlas" | "golden") {
+    if matches!(name, "atlas" | "checkpoint" | "golden") {
         Some("a bundle keeps that name for a file of its own")
     } else if matches!(name, "aux" | "con" | "nul" | "prn") || is_port("com") || is_port("lpt") {
         Some(
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn files_of_the_bundle_and_devices_are_reserved() {
-        for name in ["atlas", "golden", "aux", "com1", "lpt9"] {
+        for name in ["atlas", "checkpoint", "golden", "aux", "com1", "lpt9"] {
             assert!(reserved(name).is_some(), "{name}");
         }
         for name in ["net", "com", "com0", "com10", "auxiliary"] {

@@ -1,209 +1,10 @@
-//! Damage of every kind is an error, whoever did it: a bad disk, or somebody who can hash.
+//! Damage on purpose, by somebody who can hash.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, Error};
-use candle_core::{DType, Device, Tensor};
-use candle_nn::{Linear, Module, VarBuilder, linear};
-use tempfile::TempDir;
 
-#[derive(AtlasModel)]
-#[atlas(golden)]
-struct Tiny {
-    #[param(default = 1, min = 1)]
-    width: usize,
-    #[param(default = 1)]
-    layers: usize,
-    #[param(default = 0.5)]
-    scale: f64,
-    #[network(with = build)]
-    net: Vec<Linear>,
-}
-
-fn build(params: &TinyParams, vb: VarBuilder) -> candle_core::Result<Vec<Linear>> {
-    (0..params.layers)
-        .map(|layer| linear(params.width, params.width, vb.pp(layer)))
-        .collect()
-}
-
-impl Golden for Tiny {
-    fn golden_inputs(&self) -> atlas_core::Result<atlas_core::GoldenInputs> {
-        let ones = Tensor::ones((1, self.width), DType::F32, &Device::Cpu)?;
-        Ok(atlas_core::GoldenInputs::texts(["C"]).with_tensor("ones", ones))
-    }
-
-    fn golden_outputs(
-        &self,
-        inputs: &atlas_core::GoldenInputs,
-    ) -> atlas_core::Result<Vec<(String, Tensor)>> {
-        let ones = inputs.tensor("ones").ok_or_else(|| Error::new("no ones"))?;
-        let output = self
-            .net
-            .iter()
-            .try_fold(ones.clone(), |hidden, layer| layer.forward(&hidden))?;
-        Ok(vec![("output".to_owned(), (output * self.scale)?)])
-    }
-}
-
-fn saved() -> (TempDir, PathBuf) {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("tiny");
-    Tiny::create_with(TinyParams::default(), CreateOptions::new().seed(7))
-        .unwrap()
-        .save(&path)
-        .unwrap();
-    (folder, path)
-}
-
-const FILES: [&str; 3] = ["atlas.json", "golden.safetensors", "net.safetensors"];
-
-/// An error from the load, and from the untyped check.
-#[track_caller]
-fn refusal(path: &Path) -> Error {
-    let untyped = Bundle::open(path).and_then(|bundle| bundle.verify());
-    assert!(untyped.is_err(), "the untyped check found nothing");
-    typed_refusal(path)
-}
-
-#[track_caller]
-fn typed_refusal(path: &Path) -> Error {
-    match Tiny::load(path) {
-        Ok(_) => panic!("{} was loaded", path.display()),
-        Err(error) => error,
-    }
-}
-
-#[test]
-fn a_file_truncated_at_any_length_is_refused() {
-    for file in FILES {
-        let (_folder, path) = saved();
-        let whole = fs::read(path.join(file)).unwrap();
-        for length in 0..whole.len() {
-            fs::write(path.join(file), &whole[..length]).unwrap();
-            let error = refusal(&path);
-            assert!(error.is_corrupt(), "{file} of {length} bytes: {error}");
-        }
-    }
-}
-
-#[test]
-fn a_file_with_a_byte_more_is_refused() {
-    for file in FILES {
-        let (_folder, path) = saved();
-        fs::File::options()
-            .append(true)
-            .open(path.join(file))
-            .unwrap()
-            .write_all(b"\n")
-            .unwrap();
-        assert!(refusal(&path).is_corrupt(), "{file}");
-    }
-}
-
-/// Every byte in turn has one of its bits turned, then all of them.
-#[test]
-fn no_byte_of_any_file_can_be_changed() {
-    for file in FILES {
-        let (_folder, path) = saved();
-        let whole = fs::read(path.join(file)).unwrap();
-        for index in 0..whole.len() {
-            for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
-                let mut changed = whole.clone();
-                changed[index] = value;
-                fs::write(path.join(file), &changed).unwrap();
-                let error = refusal(&path);
-                assert!(
-                    error.is_corrupt(),
-                    "{file}, byte {index} = {value}: {error}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn a_missing_file_is_refused() {
-    for file in FILES {
-        let (_folder, path) = saved();
-        fs::remove_file(path.join(file)).unwrap();
-        let message = refusal(&path).to_string();
-        assert!(message.contains(file), "{message}");
-    }
-}
-
-#[test]
-fn files_that_are_links_are_refused() {
-    for file in FILES {
-        let (folder, path) = saved();
-        let elsewhere = folder.path().join("elsewhere");
-        fs::rename(path.join(file), &elsewhere).unwrap();
-        symlink(&elsewhere, path.join(file)).unwrap();
-        let message = refusal(&path).to_string();
-        let expected = format!(
-            "{} is not as it was saved: it is not a plain file",
-            path.join(file).display()
-        );
-        assert_eq!(message, expected);
-    }
-}
-
-#[test]
-fn files_that_are_folders_or_pipes_are_refused() {
-    for file in FILES {
-        let (_folder, path) = saved();
-        fs::remove_file(path.join(file)).unwrap();
-        fs::create_dir(path.join(file)).unwrap();
-        assert!(
-            refusal(&path)
-                .to_string()
-                .ends_with("it is not a plain file")
-        );
-        fs::remove_dir(path.join(file)).unwrap();
-        let made = std::process::Command::new("mkfifo")
-            .arg(path.join(file))
-            .status()
-            .unwrap();
-        assert!(made.success());
-        assert!(
-            refusal(&path)
-                .to_string()
-                .ends_with("it is not a plain file")
-        );
-    }
-}
-
-/// Changes the manifest as somebody would who can hash.
-fn forge(path: &Path, edit: impl FnOnce(String) -> String) {
-    let file = path.join("atlas.json");
-    let text = edit(fs::read_to_string(&file).unwrap());
-    let (_, rest) = text.split_once("  \"content\": ").unwrap();
-    let (content, rest) = rest.split_once(",\n  \"digest\": \"").unwrap();
-    let (digest, _) = rest.split_once('"').unwrap();
-    let text = text.replace(digest, blake3::hash(content.as_bytes()).to_hex().as_str());
-    let (head, _) = text.rsplit_once("  \"checksum\"").unwrap();
-    let checksum = blake3::hash(head.as_bytes()).to_hex();
-    fs::write(&file, format!("{head}  \"checksum\": \"{checksum}\"\n}}\n")).unwrap();
-}
-
-/// The message of the refusal after the manifest was forged, without the path.
-#[track_caller]
-fn forged(edit: impl FnOnce(String) -> String) -> String {
-    let (_folder, path) = saved();
-    forge(&path, edit);
-    let message = typed_refusal(&path).to_string();
-    message.replace(&path.display().to_string(), "BUNDLE")
-}
-
-fn replaced(from: &str, to: &str) -> String {
-    forged(|text| {
-        assert!(text.contains(from), "{from} is not in {text}");
-        text.replacen(from, to, 1)
-    })
-}
+use super::tiny::{Tiny, forge, forged, measured_refusal, replaced, saved, typed_refusal};
 
 #[test]
 fn a_forgery_that_changes_nothing_loads() {
@@ -482,11 +283,13 @@ fn a_million_networks_are_refused_at_once() {
         format!("{}{networks}\n{}", &text[..start], &text[end..]),
     )
     .unwrap();
-    let message = typed_refusal(&path).to_string();
+    let (error, peak) = measured_refusal(&path);
+    let message = error.to_string();
     assert!(
         message.ends_with("it is larger than 67108864 bytes"),
         "{message}"
     );
+    assert!(peak < 1 << 20, "{peak} bytes were allocated");
 }
 
 #[test]
@@ -506,6 +309,44 @@ fn a_parameter_that_would_allocate_a_terabyte_is_refused_first() {
         message.contains("`net/0.weight` = F32 [1, 1]: the model asks for F32 [1000000, 1000000]"),
         "{message}"
     );
+}
+
+/// The bundle is consistent: its file is of four terabytes, of which the disk holds nothing.
+#[test]
+fn a_tensor_of_four_terabytes_that_takes_no_disk_is_refused_before_it_is_read() {
+    let (_folder, path) = saved();
+    let file = path.join("net.safetensors");
+    let old = fs::read(&file).unwrap();
+    let length = u64::from_le_bytes(old[..8].try_into().unwrap());
+    let header = std::str::from_utf8(&old[8..8 + length as usize]).unwrap();
+    let rows = 1_u64 << 40;
+    let end = 4 + 4 * rows;
+    let mut header = header
+        .trim_end()
+        .replace("[1,1]", &format!("[{rows},1]"))
+        .replace("[4,8]", &format!("[4,{end}]"));
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    fs::write(
+        &file,
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat(),
+    )
+    .unwrap();
+    let bytes = 8 + header.len() as u64 + end;
+    let sparse = fs::File::options().write(true).open(&file).unwrap();
+    if sparse.set_len(bytes).is_err() {
+        eprintln!("skipped: this file system has no such large files");
+        return;
+    }
+    forge(&path, |text| {
+        text.replacen("\"shape\": [1, 1]", &format!("\"shape\": [{rows}, 1]"), 1)
+            .replacen(
+                &format!("\"bytes\": {}", old.len()),
+                &format!("\"bytes\": {bytes}"),
+                1,
+            )
+    });
+    let message = typed_refusal(&path).to_string();
+    assert!(message.contains("memory"), "{message}");
 }
 
 #[test]

@@ -1,0 +1,238 @@
+//! File systems that refuse: at any step, by fault injection, and real ones.
+
+use super::super::staging::{Place, Staging};
+use super::*;
+use crate::Error;
+
+/// `ENOSPC`, which every Unix numbers so.
+const DISK_FULL: i32 = 28;
+
+#[test]
+fn a_disk_that_is_full_at_any_step_leaves_the_old_bundle_and_no_rest() {
+    for (exchange, old) in COMMITS
+        .into_iter()
+        .flat_map(|exchange| [(exchange, None), (exchange, Some(OLD))])
+    {
+        seam::can_exchange(exchange);
+        for step in 0.. {
+            let (folder, path) = place();
+            if let Some(old) = old {
+                numbered(old).save(&path).unwrap();
+            }
+            seam::after(step, Fault::Refuse(DISK_FULL, false));
+            let result = numbered(NEW).save(&path);
+            if seam::never() {
+                assert_eq!(found(&path), Some(NEW));
+                break;
+            }
+            match result {
+                Err(error) => {
+                    assert!(error.is_io(), "{error}");
+                    assert!(
+                        error
+                            .to_string()
+                            .contains(&folder.path().display().to_string()),
+                        "{error}"
+                    );
+                    // After the commit the folder above is synced; until then what was replaced
+                    // is kept.
+                    let is_late = found(&path) == Some(NEW);
+                    assert!(found(&path) == old || is_late, "at change {step}: {error}");
+                    let is_rest = |name: &String| {
+                        name != "model" && !(is_late && name == ".model.atlas-replaced")
+                    };
+                    let names = names(folder.path());
+                    assert!(!names.iter().any(is_rest), "at change {step}: {names:?}");
+                }
+                // What is removed after the commit may stay.
+                Ok(()) => assert_eq!(found(&path), Some(NEW)),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_from_any_step_on_leaves_a_whole_bundle() {
+    for exchange in COMMITS {
+        for step in 0.. {
+            let (folder, path) = place();
+            numbered(OLD).save(&path).unwrap();
+            seam::can_exchange(exchange);
+            seam::after(step, Fault::Refuse(DISK_FULL, true));
+            let result = numbered(NEW).save(&path);
+            if seam::never() && result.is_ok() && names(folder.path()) == ["model"] {
+                break;
+            }
+            let now = found(&path);
+            assert!(matches!(now, Some(OLD | NEW)), "at change {step}: {now:?}");
+            numbered(NEXT).save(&path).unwrap();
+            assert_eq!(names(folder.path()), ["model"]);
+        }
+    }
+}
+
+#[test]
+fn what_took_the_bundles_place_during_the_save_is_put_back() {
+    for exchange in COMMITS {
+        let (folder, path) = place();
+        numbered(OLD).save(&path).unwrap();
+        seam::can_exchange(exchange);
+        let place = Place::of(&path).unwrap();
+        place.prepare().unwrap();
+        let staging = Staging::create(&place).unwrap();
+        fs::write(path.join("mine.safetensors"), "mine").unwrap();
+        let error: Error = staging.commit().unwrap_err();
+        assert!(error.is_refused(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("`mine.safetensors` in it is not part of the bundle and would be lost")
+        );
+        assert_eq!(fs::read(path.join("mine.safetensors")).unwrap(), b"mine");
+        assert_eq!(found(&path), Some(OLD));
+        assert_eq!(names(folder.path()), ["model"]);
+    }
+}
+
+/// A model that needs more than a few hundred KiB.
+const LARGE: u64 = 100_000;
+
+/// Runs this test alone in another process, started by `command`; that process runs `test`.
+fn elsewhere(name: &str, mut command: Command, test: impl FnOnce()) {
+    const ELSEWHERE: &str = "ATLAS_DURABILITY_ELSEWHERE";
+    if std::env::var_os(ELSEWHERE).is_some() {
+        return test();
+    }
+    let name = format!("{}::{name}", module_path!().split_once("::").unwrap().1);
+    let output = command
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture"])
+        .env(ELSEWHERE, "")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{failed}");
+    assert!(said.contains("1 passed"), "{said}");
+    eprint!("{failed}");
+}
+
+/// Starts commands where they can mount file systems that nobody else sees; `None` where the
+/// system does not allow that.
+fn with_mounts() -> Option<Command> {
+    let namespace = || {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount"]);
+        command
+    };
+    let probe = namespace()
+        .args(["mount", "-t", "tmpfs", "tmpfs", "/tmp"])
+        .output();
+    match probe.is_ok_and(|probe| probe.status.success()) {
+        true => Some(namespace()),
+        false => {
+            eprintln!("skipped: this user may not mount file systems, not even unseen ones");
+            None
+        }
+    }
+}
+
+fn mount(arguments: &[&str], folder: &Path) {
+    let mut mount = Command::new("mount");
+    assert!(
+        mount
+            .args(arguments)
+            .arg(folder)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// A save of that model fails with `why`; the old bundle loads and nothing else is there.
+#[track_caller]
+fn assert_fails(number: u64, path: &Path, why: &str) {
+    let error = numbered(number).save(path).unwrap_err();
+    assert!(error.is_io(), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains(&path.parent().unwrap().display().to_string()),
+        "{message}"
+    );
+    assert!(message.ends_with(why), "{message}");
+    eprintln!("{message}");
+    assert_eq!(found(path), Some(OLD));
+    assert!(
+        !names(path.parent().unwrap())
+            .iter()
+            .any(|name| name.starts_with('.'))
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_really_full_is_an_error_and_the_old_bundle_stays() {
+    let Some(command) = with_mounts() else {
+        return;
+    };
+    let name = "a_disk_that_is_really_full_is_an_error_and_the_old_bundle_stays";
+    elsewhere(name, command, || {
+        let (folder, path) = place();
+        mount(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"], folder.path());
+        numbered(OLD).save(&path).unwrap();
+        let why = "No space left on device (os error 28)";
+        assert_fails(LARGE, &path, why);
+        // What did not fit has been given back.
+        let filler = folder.path().join("filler");
+        fs::write(&filler, [1; 1 << 17]).unwrap();
+        fs::write(folder.path().join("rest"), [1; 1 << 20]).unwrap_err();
+        assert_fails(NEXT, &path, why);
+        fs::remove_file(&filler).unwrap();
+        numbered(NEXT).save(&path).unwrap();
+        assert_eq!(found(&path), Some(NEXT));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_really_read_only_is_an_error_and_the_old_bundle_stays() {
+    let Some(command) = with_mounts() else {
+        return;
+    };
+    let name = "a_disk_that_is_really_read_only_is_an_error_and_the_old_bundle_stays";
+    elsewhere(name, command, || {
+        let (folder, path) = place();
+        mount(&["-t", "tmpfs", "tmpfs"], folder.path());
+        numbered(OLD).save(&path).unwrap();
+        mount(&["-o", "remount,ro"], folder.path());
+        assert_fails(NEW, &path, "Read-only file system (os error 30)");
+    });
+}
+
+/// The system takes some bytes of a tensor and refuses the rest.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_cut_short_is_an_error_and_the_old_bundle_stays() {
+    let mut command = Command::new("sh");
+    // Without the trap the process would be killed, as in other tests.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""]);
+    let name = "a_file_that_is_cut_short_is_an_error_and_the_old_bundle_stays";
+    elsewhere(name, command, || {
+        let (_folder, path) = place();
+        numbered(OLD).save(&path).unwrap();
+        assert_fails(LARGE, &path, "File too large (os error 27)");
+        numbered(NEXT).save(&path).unwrap();
+        assert_eq!(found(&path), Some(NEXT));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_is_no_place_for_a_bundle() {
+    let error = numbered(NEW).save("/dev/full").unwrap_err();
+    assert!(error.is_refused(), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "refused to save to /dev/full: it is a file, and a bundle is a folder"
+    );
+}

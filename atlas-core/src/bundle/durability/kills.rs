@@ -1,0 +1,104 @@
+//! Saves killed before each of their changes to the file system, and at any time.
+
+use std::os::unix::process::ExitStatusExt;
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+
+/// Kills a save before its nth change for every n; `prepare` makes the place, and the number that
+/// it gives back is that of the model there. Gives back the number of kills.
+fn kill_at_every_step(exchange: bool, prepare: impl Fn(&Path) -> Option<u64>) -> u64 {
+    for step in 0.. {
+        let (folder, path) = place();
+        let old = prepare(&path);
+        let status = child(&path, NEW, exchange, Job::KilledAfter(step))
+            .status()
+            .unwrap();
+        let is_done = status.success();
+        assert!(
+            is_done || status.signal().is_some(),
+            "the save failed: {status}"
+        );
+        let now = found(&path);
+        if is_done {
+            assert_eq!(now, Some(NEW));
+            return step;
+        }
+        assert!(
+            now == old || now == Some(NEW),
+            "killed before change {step}: {old:?} became {now:?}"
+        );
+        seam::can_exchange(exchange);
+        numbered(NEXT).save(&path).unwrap();
+        assert_eq!(found(&path), Some(NEXT));
+        assert_eq!(
+            names(folder.path()),
+            ["model"],
+            "killed before change {step}"
+        );
+    }
+    unreachable!("a save has an end")
+}
+
+#[test]
+fn a_save_killed_at_any_step_leaves_the_old_bundle_or_the_new() {
+    let mut kills = 0;
+    for exchange in COMMITS {
+        let of_new = kill_at_every_step(exchange, |_| None);
+        let of_replaced = kill_at_every_step(exchange, |path| {
+            numbered(OLD).save(path).unwrap();
+            Some(OLD)
+        });
+        assert!(
+            of_new >= 15 && of_replaced > of_new,
+            "{of_new} and {of_replaced} steps"
+        );
+        kills += of_new + of_replaced;
+    }
+    eprintln!("{kills} kills, one at each step");
+}
+
+/// What the first kill leaves behind, the second finds.
+#[test]
+fn a_save_killed_while_it_cleans_up_after_a_killed_one_leaves_a_whole_bundle() {
+    let mut kills = 0;
+    // Without being asked, the few steps around the commit.
+    let steps = if asked_for().is_some() { 0..40 } else { 18..22 };
+    for (exchange, step) in COMMITS
+        .into_iter()
+        .flat_map(|exchange| steps.clone().map(move |step| (exchange, step)))
+    {
+        kills += 1 + kill_at_every_step(exchange, |path| {
+            numbered(OLD).save(path).unwrap();
+            child(path, NEXT, exchange, Job::KilledAfter(step))
+                .status()
+                .unwrap();
+            found(path)
+        });
+    }
+    eprintln!("{kills} kills, two in a row");
+}
+
+#[test]
+fn a_save_killed_at_any_time_leaves_the_old_bundle_or_the_new() {
+    let kills = asked_for().unwrap_or(40);
+    let (folder, path) = place();
+    for exchange in COMMITS {
+        numbered(OLD).save(&path).unwrap();
+        for kill in 0..kills / 2 {
+            let mut child = child(&path, NEW, exchange, Job::Saves(u64::MAX))
+                .spawn()
+                .unwrap();
+            // The start of the process takes a while; after it, saves follow one another.
+            thread::sleep(Duration::from_micros(5_000 + kill * 7_919 % 20_000));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let now = found(&path);
+            assert!(matches!(now, Some(OLD | NEW)), "{now:?}");
+        }
+    }
+    numbered(NEXT).save(&path).unwrap();
+    assert_eq!(names(folder.path()), ["model"]);
+    eprintln!("{kills} kills at any time");
+}

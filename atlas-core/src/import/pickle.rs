@@ -1,0 +1,359 @@
+//! The part of Python's pickle that `torch.save` writes for a dictionary of tensors.
+//!
+//! After Python's `Lib/pickletools.py`, protocol 2. Python unpickles by calling whatever a file
+//! names; here the names that rebuild tensors are known, nothing is called, and any other name
+//! ends the reading. Values live in flat lists and refer to each other by index: neither reading
+//! nor dropping them recurses, however deep a file nests them.
+
+use std::collections::HashMap;
+
+use super::tensor_ref::{TensorRef, rebuild_tensor, storage};
+use super::values::{Global, Value, Values};
+
+/// A pickle of more bytes is refused before it is read.
+pub(super) const LARGEST: u64 = 64 << 20;
+/// A pickle that makes more values than this is refused: each takes more memory than its byte.
+const MOST_VALUES: usize = 1 << 22;
+
+/// Why a pickle is refused.
+pub(super) type Result<T, E = String> = std::result::Result<T, E>;
+
+/// A pickle that was read.
+pub(super) struct Pickle<'a> {
+    pub(super) root: Value<'a>,
+    pub(super) values: Values<'a>,
+    /// Its length in bytes.
+    pub(super) length: usize,
+}
+
+/// Reads the pickle that `bytes` begin with.
+pub(super) fn read(bytes: &[u8]) -> Result<Pickle<'_>> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        values: Values::default(),
+        made: 0,
+    };
+    let root = machine.run()?;
+    Ok(Pickle {
+        root,
+        values: machine.values,
+        length: machine.at,
+    })
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value<'a>>,
+    /// The height of the stack at each mark.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value<'a>>,
+    values: Values<'a>,
+    /// How many values were pushed.
+    made: usize,
+}
+
+impl<'a> Machine<'a> {
+    fn run(&mut self) -> Result<Value<'a>> {
+        if self.take(2)? != [0x80, 2] {
+            return Err("it is not a pickle of protocol 2, which `torch.save` writes".to_owned());
+        }
+        loop {
+            let at = self.at;
+            let [opcode] = self.array()?;
+            if opcode == b'.' {
+                let root = self.pop()?;
+                return match self.stack.is_empty() && self.marks.is_empty() {
+                    true => Ok(root),
+                    false => Err("it ends with values left over".to_owned()),
+                };
+            }
+            self.step(opcode)
+                .map_err(|why| format!("byte {at} of its pickle: {why}"))?;
+        }
+    }
+
+    fn step(&mut self, opcode: u8) -> Result<()> {
+        match opcode {
+            b'N' => self.push(Value::None),
+            0x88 => self.push(Value::Bool(true)),
+            0x89 => self.push(Value::Bool(false)),
+            b'K' => {
+                let [value] = self.array()?;
+                self.push(Value::Int(value.into()))
+            }
+            b'M' => {
+                let value = u16::from_le_bytes(self.array()?);
+                self.push(Value::Int(value.into()))
+            }
+            b'J' => {
+                let value = i32::from_le_bytes(self.array()?);
+                self.push(Value::Int(value.into()))
+            }
+            0x8a => {
+                let value = self.long()?;
+                self.push(value)
+            }
+            b'X' => {
+                let length = u32::from_le_bytes(self.array()?);
+                let text = std::str::from_utf8(self.take(length as usize)?);
+                self.push(Value::Text(text.map_err(|error| error.to_string())?))
+            }
+            b'c' => {
+                let global = self.global()?;
+                self.push(Value::Global(global))
+            }
+            b'q' => {
+                let [index] = self.array()?;
+                self.put(index.into())
+            }
+            b'r' => {
+                let index = u32::from_le_bytes(self.array()?);
+                self.put(index)
+            }
+            b'h' => {
+                let [index] = self.array()?;
+                self.get(index.into())
+            }
+            b'j' => {
+                let index = u32::from_le_bytes(self.array()?);
+                self.get(index)
+            }
+            _ => self.step_on_parts(opcode),
+        }
+    }
+
+    /// The opcodes that make values of values.
+    fn step_on_parts(&mut self, opcode: u8) -> Result<()> {
+        match opcode {
+            b'(' => {
+                self.count()?;
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            b')' => self.make_tuple(0),
+            0x85 => self.make_tuple(1),
+            0x86 => self.make_tuple(2),
+            0x87 => self.make_tuple(3),
+            b't' => {
+                let count = self.since_mark()?;
+                self.make_tuple(count)
+            }
+            b']' => {
+                self.values.lists.push(Vec::new());
+                self.push(Value::List(self.values.lists.len() - 1))
+            }
+            b'}' => self.make_dict(),
+            b'a' => self.append(1),
+            b'e' => {
+                let count = self.since_mark()?;
+                self.append(count)
+            }
+            b's' => self.set_items(2),
+            b'u' => {
+                let count = self.since_mark()?;
+                self.set_items(count)
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                let storage = storage(&self.values, id)?;
+                self.values.storages.push(storage);
+                self.push(Value::Storage(self.values.storages.len() - 1))
+            }
+            b'R' => self.reduce(),
+            b'b' => self.build(),
+            other => Err(format!(
+                "opcode {other:#04x} is not one that `torch.save` writes for tensors"
+            )),
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let taken = self.bytes[self.at..].get(..count);
+        let taken = taken.ok_or("its pickle is cut off")?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let taken = self.take(N)?;
+        taken
+            .try_into()
+            .map_err(|_| "its pickle is cut off".to_owned())
+    }
+
+    fn line(&mut self) -> Result<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let line = self.take(end.ok_or("its pickle is cut off")?)?;
+        self.take(1)?;
+        std::str::from_utf8(line).map_err(|error| error.to_string())
+    }
+
+    fn global(&mut self) -> Result<Global> {
+        let (module, name) = (self.line()?, self.line()?);
+        Global::named(module, name).ok_or_else(|| {
+            format!("it asks for `{module}.{name}`, which is no part of a dictionary of tensors")
+        })
+    }
+
+    fn long(&mut self) -> Result<Value<'a>> {
+        let [length] = self.array()?;
+        let bytes = self.take(length.into())?;
+        let Some(last) = bytes.last().filter(|_| bytes.len() <= 8) else {
+            return Ok(match bytes {
+                [] => Value::Int(0),
+                beyond => Value::Long(beyond),
+            });
+        };
+        let sign = if *last < 0x80 { 0 } else { 0xff };
+        let mut whole = [sign; 8];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        Ok(Value::Int(i64::from_le_bytes(whole)))
+    }
+
+    fn count(&mut self) -> Result<()> {
+        self.made += 1;
+        match self.made <= MOST_VALUES {
+            true => Ok(()),
+            false => Err(format!("it makes more than {MOST_VALUES} values")),
+        }
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Result<()> {
+        self.count()?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// The value on top; what lies below the last mark is out of reach.
+    fn pop(&mut self) -> Result<Value<'a>> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len() > bottom {
+            true => self.stack.pop().ok_or_else(empty),
+            false => Err(empty()),
+        }
+    }
+
+    /// The height of the `count` values on top.
+    fn below(&self, count: usize) -> Result<usize> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        let height = self.stack.len().checked_sub(count);
+        height.filter(|height| *height >= bottom).ok_or_else(empty)
+    }
+
+    fn top(&self) -> Result<Value<'a>> {
+        let height = self.below(1)?;
+        Ok(self.stack[height])
+    }
+
+    /// Takes the last mark away; how many values are above it.
+    fn since_mark(&mut self) -> Result<usize> {
+        let mark = self.marks.pop().ok_or("there is no mark")?;
+        Ok(self.stack.len() - mark)
+    }
+
+    fn put(&mut self, index: u32) -> Result<()> {
+        let top = self.top()?;
+        self.memo.insert(index, top);
+        Ok(())
+    }
+
+    fn get(&mut self, index: u32) -> Result<()> {
+        let value = self.memo.get(&index).copied();
+        self.push(value.ok_or_else(|| format!("there is no value {index}"))?)
+    }
+
+    fn make_tuple(&mut self, count: usize) -> Result<()> {
+        let below = self.below(count)?;
+        let start = self.values.elements.len();
+        self.values.elements.extend(self.stack.drain(below..));
+        self.push(Value::Tuple { start, len: count })
+    }
+
+    fn make_dict(&mut self) -> Result<()> {
+        self.values.dicts.push(Vec::new());
+        self.push(Value::Dict(self.values.dicts.len() - 1))
+    }
+
+    fn append(&mut self, count: usize) -> Result<()> {
+        let below = self.below(count)?;
+        let elements = self.stack.split_off(below);
+        let list = match self.top()? {
+            Value::List(index) => self.values.lists.get_mut(index),
+            _ => None,
+        };
+        list.ok_or("elements are for a list")?.extend(elements);
+        Ok(())
+    }
+
+    fn set_items(&mut self, count: usize) -> Result<()> {
+        let below = self.below(count)?;
+        let items = self.stack.split_off(below);
+        let dict = match self.top()? {
+            Value::Dict(index) => self.values.dicts.get_mut(index),
+            _ => None,
+        };
+        let dict = dict.ok_or("items are for a dictionary")?;
+        let pairs = items.chunks_exact(2);
+        if !pairs.remainder().is_empty() {
+            return Err("a key has no value".to_owned());
+        }
+        dict.extend(pairs.map(|pair| (pair[0], pair[1])));
+        Ok(())
+    }
+
+    /// What Python would do by a call.
+    fn reduce(&mut self) -> Result<()> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let arguments = self
+            .values
+            .tuple(arguments)
+            .ok_or("arguments are a tuple")?;
+        let Value::Global(function) = function else {
+            return Err("what is called is no function".to_owned());
+        };
+        match (function, arguments) {
+            (Global::OrderedDict, []) => self.make_dict(),
+            (Global::RebuildParameter, &[Value::Tensor(index), Value::Bool(_), hooks]) => {
+                match self.values.dict(hooks) {
+                    Some([]) => self.push(Value::Tensor(index)),
+                    _ => Err("a parameter has hooks, which are code".to_owned()),
+                }
+            }
+            (Global::RebuildTensorV2, arguments) => {
+                let tensor = rebuild_tensor(&self.values, arguments, None)?;
+                self.push_tensor(tensor)
+            }
+            (Global::RebuildTensorV3, &[ref first @ .., Value::Global(Global::Dtype(dtype))])
+                if first.len() == 6 =>
+            {
+                let tensor = rebuild_tensor(&self.values, first, Some(dtype))?;
+                self.push_tensor(tensor)
+            }
+            (function, _) => Err(format!("{function:?} has arguments of another kind")),
+        }
+    }
+
+    fn push_tensor(&mut self, tensor: TensorRef<'a>) -> Result<()> {
+        self.values.tensors.push(tensor);
+        self.push(Value::Tensor(self.values.tensors.len() - 1))
+    }
+
+    /// Sets attributes. The dictionary of a module's tensors has one, its modules' versions.
+    fn build(&mut self) -> Result<()> {
+        let (attributes, object) = (self.pop()?, self.top()?);
+        match (self.values.dict(object), self.values.dict(attributes)) {
+            (Some(_), Some([(Value::Text("_metadata"), _)])) => Ok(()),
+            _ => Err("it sets attributes that a dictionary of tensors does not have".to_owned()),
+        }
+    }
+}
+
+fn empty() -> String {
+    "it takes a value where there is none".to_owned()
+}

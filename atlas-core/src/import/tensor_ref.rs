@@ -1,0 +1,145 @@
+//! Tensors as a pickle describes them: a storage, and where in it the elements lie.
+
+use super::dtype::TorchDtype;
+use super::pickle::Result;
+use super::values::{Global, Value, Values};
+
+/// Elements in a row, shared by any number of tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StorageRef<'a> {
+    /// Its name within the file.
+    pub(super) key: &'a str,
+    /// The type of its elements; `None` for bytes.
+    pub(super) dtype: Option<TorchDtype>,
+    /// The number of its elements, or of its bytes.
+    pub(super) count: usize,
+}
+
+/// A tensor over a storage.
+#[derive(Clone, Debug)]
+pub(super) struct TensorRef<'a> {
+    pub(super) storage: StorageRef<'a>,
+    pub(super) dtype: TorchDtype,
+    /// The element of the storage that is the first.
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    /// How far apart elements are that are neighbours in a dimension.
+    pub(super) strides: Vec<usize>,
+}
+
+/// The storage of a persistent id.
+pub(super) fn storage<'a>(values: &Values<'a>, id: Value<'a>) -> Result<StorageRef<'a>> {
+    let (id, view) = match values.tuple(id) {
+        // The files of PyTorch before 1.6 have a place for views.
+        Some([id @ .., view]) if id.len() == 5 => (id, *view),
+        Some(id) => (id, Value::None),
+        None => (&[][..], Value::None),
+    };
+    let &[
+        Value::Text("storage"),
+        Value::Global(class),
+        Value::Text(key),
+        Value::Text(_device),
+        Value::Int(count),
+    ] = id
+    else {
+        return Err("it refers to something that is not a storage".to_owned());
+    };
+    if !matches!(view, Value::None) {
+        return Err(format!("storage `{key}` is a view of another"));
+    }
+    let dtype = match class {
+        Global::TypedStorage(dtype) => Some(dtype),
+        Global::UntypedStorage => None,
+        other => return Err(format!("{other:?} is no class of storages")),
+    };
+    let count =
+        usize::try_from(count).map_err(|_| format!("storage `{key}` has {count} elements"))?;
+    Ok(StorageRef { key, dtype, count })
+}
+
+/// The tensor that `_rebuild_tensor_v2` makes of its arguments, or, with a dtype,
+/// `_rebuild_tensor_v3`.
+pub(super) fn rebuild_tensor<'a>(
+    values: &Values<'a>,
+    arguments: &[Value<'a>],
+    dtype: Option<TorchDtype>,
+) -> Result<TensorRef<'a>> {
+    let &[
+        storage,
+        Value::Int(offset),
+        shape,
+        strides,
+        Value::Bool(_),
+        hooks,
+    ] = arguments
+    else {
+        return Err(
+            "a tensor is a view with a conjugate or negative bit, or of another kind".to_owned(),
+        );
+    };
+    let storage = values.storage(storage).ok_or("a tensor has no storage")?;
+    if !values.dict(hooks).is_some_and(<[_]>::is_empty) {
+        return Err("a tensor has hooks, which are code".to_owned());
+    }
+    let dtype = match (dtype, storage.dtype) {
+        (Some(dtype), None) | (None, Some(dtype)) => dtype,
+        _ => {
+            return Err(format!(
+                "storage `{}` is of another kind than its tensor",
+                storage.key
+            ));
+        }
+    };
+    let tensor = TensorRef {
+        storage,
+        dtype,
+        offset: usize::try_from(offset).map_err(|_| format!("a tensor is at offset {offset}"))?,
+        shape: sizes(values, shape)?,
+        strides: sizes(values, strides)?,
+    };
+    match tensor.shape.len() == tensor.strides.len() {
+        true => Ok(tensor),
+        false => Err("a tensor has more dimensions than strides, or fewer".to_owned()),
+    }
+}
+
+fn sizes<'a>(values: &Values<'a>, value: Value<'a>) -> Result<Vec<usize>> {
+    let size = |value: &Value<'_>| match value {
+        Value::Int(size) => usize::try_from(*size).ok(),
+        _ => None,
+    };
+    let sizes = values
+        .tuple(value)
+        .map(|sizes| sizes.iter().map(size).collect());
+    sizes
+        .flatten()
+        .ok_or_else(|| "a shape or stride is not made of sizes".to_owned())
+}
+
+impl TensorRef<'_> {
+    /// How many elements of the storage are needed to reach the last of the tensor's; `None` for
+    /// more than can be counted.
+    pub(super) fn reach(&self) -> Option<usize> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let mut last = self.offset;
+        for (dim, stride) in self.shape.iter().zip(&self.strides) {
+            last = last.checked_add((dim - 1).checked_mul(*stride)?)?;
+        }
+        last.checked_add(1)
+    }
+
+    /// Whether the elements follow each other without gaps.
+    pub(super) fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        for (dim, stride) in self.shape.iter().zip(&self.strides).rev() {
+            if *dim != 1 && *stride != expected {
+                return false;
+            }
+            expected = dim.saturating_mul(expected);
+        }
+        true
+    }
+}

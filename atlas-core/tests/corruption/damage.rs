@@ -1,0 +1,106 @@
+//! Damage by accident: a bad disk, a half copy.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
+use super::tiny::{FILES, refusal, saved};
+
+#[test]
+fn a_file_truncated_at_any_length_is_refused() {
+    for file in FILES {
+        let (_folder, path) = saved();
+        let whole = fs::read(path.join(file)).unwrap();
+        for length in 0..whole.len() {
+            fs::write(path.join(file), &whole[..length]).unwrap();
+            let error = refusal(&path);
+            assert!(error.is_corrupt(), "{file} of {length} bytes: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_with_a_byte_more_is_refused() {
+    for file in FILES {
+        let (_folder, path) = saved();
+        fs::File::options()
+            .append(true)
+            .open(path.join(file))
+            .unwrap()
+            .write_all(b"\n")
+            .unwrap();
+        assert!(refusal(&path).is_corrupt(), "{file}");
+    }
+}
+
+/// Every byte in turn has one of its bits turned, then all of them.
+#[test]
+fn no_byte_of_any_file_can_be_changed() {
+    for file in FILES {
+        let (_folder, path) = saved();
+        let whole = fs::read(path.join(file)).unwrap();
+        for index in 0..whole.len() {
+            for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
+                let mut changed = whole.clone();
+                changed[index] = value;
+                fs::write(path.join(file), &changed).unwrap();
+                let error = refusal(&path);
+                assert!(
+                    error.is_corrupt(),
+                    "{file}, byte {index} = {value}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_refused() {
+    for file in FILES {
+        let (_folder, path) = saved();
+        fs::remove_file(path.join(file)).unwrap();
+        let message = refusal(&path).to_string();
+        assert!(message.contains(file), "{message}");
+    }
+}
+
+#[test]
+fn files_that_are_links_are_refused() {
+    for file in FILES {
+        let (folder, path) = saved();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::rename(path.join(file), &elsewhere).unwrap();
+        symlink(&elsewhere, path.join(file)).unwrap();
+        let message = refusal(&path).to_string();
+        let expected = format!(
+            "{} is not as it was saved: it is not a plain file",
+            path.join(file).display()
+        );
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn files_that_are_folders_or_pipes_are_refused() {
+    for file in FILES {
+        let (_folder, path) = saved();
+        fs::remove_file(path.join(file)).unwrap();
+        fs::create_dir(path.join(file)).unwrap();
+        assert!(
+            refusal(&path)
+                .to_string()
+                .ends_with("it is not a plain file")
+        );
+        fs::remove_dir(path.join(file)).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(path.join(file))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        assert!(
+            refusal(&path)
+                .to_string()
+                .ends_with("it is not a plain file")
+        );
+    }
+}

@@ -1,0 +1,419 @@
+//! Files that PyTorch wrote become the tensors that they hold, or an error that says why not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use atlas_core::prelude::*;
+use atlas_core::{Bundle, Error, ImportOptions};
+use candle_core::{DType, Tensor};
+use candle_nn::VarBuilder;
+use tempfile::TempDir;
+
+/// A linear layer, twice.
+#[expect(dead_code, reason = "networks are built here, and not run")]
+#[derive(AtlasModel)]
+#[atlas(name = "pair")]
+struct Pair {
+    #[param(default = 3, min = 1)]
+    width: usize,
+    #[param(default = 0.5)]
+    rate: f64,
+    #[network(with = layer)]
+    encoder: [Tensor; 2],
+    #[network(with = layer)]
+    decoder: [Tensor; 2],
+}
+
+fn layer(params: &PairParams, vb: VarBuilder) -> candle_core::Result<[Tensor; 2]> {
+    Ok([
+        vb.get((params.width, 2), "weight")?,
+        vb.get(params.width, "bias")?,
+    ])
+}
+
+/// A tensor of each dtype, and of each way to lie in a storage.
+#[expect(dead_code, reason = "networks are built here, and not run")]
+#[derive(AtlasModel)]
+#[atlas(name = "every-kind")]
+struct EveryKind {
+    #[param(default = 1)]
+    nothing: usize,
+    #[network(with = every_kind)]
+    net: Vec<Tensor>,
+}
+
+const DTYPES: [(&str, DType); 9] = [
+    ("uint8", DType::U8),
+    ("uint32", DType::U32),
+    ("int16", DType::I16),
+    ("int32", DType::I32),
+    ("int64", DType::I64),
+    ("bfloat16", DType::BF16),
+    ("float16", DType::F16),
+    ("float32", DType::F32),
+    ("float64", DType::F64),
+];
+
+const VIEWS: [(&str, &[usize], &[f64]); 10] = [
+    ("shared.first", &[8], &[0., 1., 2., 3., 4., 5., 6., 7.]),
+    ("shared.second", &[8], &[4., 5., 6., 7., 8., 9., 10., 11.]),
+    ("transposed", &[3, 2], &[0., 3., 1., 4., 2., 5.]),
+    ("strided", &[2, 2], &[4., 6., 8., 10.]),
+    ("expanded", &[3, 2], &[5., 6., 5., 6., 5., 6.]),
+    ("scalar", &[], &[2.5]),
+    ("empty", &[0, 3], &[]),
+    ("empty.strided", &[0, 2], &[]),
+    ("parameter", &[2], &[1., -1.]),
+    ("tied", &[2], &[1., -1.]),
+];
+
+fn every_kind(_: &EveryKindParams, vb: VarBuilder) -> candle_core::Result<Vec<Tensor>> {
+    let of_dtypes = DTYPES
+        .iter()
+        .map(|(name, dtype)| vb.get_with_hints_dtype((2, 3), name, Default::default(), *dtype));
+    let views = VIEWS.iter().map(|(name, shape, _)| vb.get(*shape, name));
+    of_dtypes.chain(views).collect()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import");
+    folder.join(format!("{name}.pt"))
+}
+
+/// A folder with these parameters and, under each name, a fixture.
+fn folder(args: &str, files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("args.json"), args).unwrap();
+    for (name, source) in files {
+        fs::copy(fixture(source), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+const ARGS: &str = r#"{"width": 3, "rate": 0.25}"#;
+
+/// The pair, its decoder from that fixture.
+fn import(decoder: &str) -> atlas_core::Result<Model<Pair>> {
+    let folder = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", decoder)]);
+    Pair::import(folder.path(), ImportOptions::new())
+}
+
+#[track_caller]
+fn refused<T>(result: atlas_core::Result<T>) -> Error {
+    match result {
+        Ok(_) => panic!("it was imported"),
+        Err(error) => error,
+    }
+}
+
+/// What is said of the decoder from that fixture, one problem each.
+#[track_caller]
+fn problems(decoder: &str) -> Vec<String> {
+    let error = refused(import(decoder));
+    assert!(error.is_import(), "{error}");
+    error.problems().iter().map(ToString::to_string).collect()
+}
+
+#[track_caller]
+fn assert_problem(decoder: &str, expected: &str) {
+    let problems = problems(decoder);
+    assert!(
+        problems.len() == 1 && problems[0].contains(expected),
+        "{decoder}: {problems:?}"
+    );
+}
+
+fn elements(tensor: &Tensor) -> Vec<f64> {
+    let wide = tensor.to_dtype(DType::F64).unwrap();
+    wide.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_linear(model: &Model<Pair>) {
+    for network in model.networks() {
+        let weight = network.tensor("weight").unwrap();
+        assert_eq!(weight.dims(), [3, 2]);
+        assert_eq!(elements(weight), [0., 1., 2., 3., 4., 5.]);
+        assert_eq!(elements(network.tensor("bias").unwrap()), [0.5, -0.5, 0.25]);
+    }
+}
+
+#[test]
+fn a_folder_of_the_python_system_is_imported_and_saved() {
+    let source = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", "dict")]);
+    let model = Pair::import(source.path(), ImportOptions::new()).unwrap();
+    assert_eq!((model.width, model.rate), (3, 0.25));
+    assert_linear(&model);
+    assert_eq!(model.provenance().seed(), None);
+    let note = &model.provenance().notes()["imported"]["files"];
+    for name in ["args.json", "encoder.pt", "decoder.pt"] {
+        let bytes = fs::read(source.path().join(name)).unwrap();
+        assert_eq!(note[name]["bytes"], bytes.len());
+        let digest = blake3::hash(&bytes).to_hex();
+        assert_eq!(note[name]["blake3"], digest.as_str());
+    }
+    let target = TempDir::new().unwrap();
+    let path = target.path().join("pair");
+    model.save(&path).unwrap();
+    let loaded = Pair::load(&path).unwrap();
+    assert_linear(&loaded);
+    assert_eq!(
+        Bundle::open(&path).unwrap().digest(),
+        model.digest().unwrap()
+    );
+}
+
+#[test]
+fn the_layout_before_pytorch_1_6_holds_the_same() {
+    assert_linear(&import("linear-legacy").unwrap());
+}
+
+#[test]
+fn every_dtype_and_every_view_is_read() {
+    for file in ["every-kind", "every-kind-legacy"] {
+        let folder = folder(r#"{"nothing": 1}"#, &[("net.pt", file)]);
+        let model = EveryKind::import(folder.path(), ImportOptions::new()).unwrap();
+        let network = model.network("net").unwrap();
+        for (name, dtype) in DTYPES {
+            let tensor = network.tensor(name).unwrap();
+            assert_eq!((tensor.dtype(), tensor.dims()), (dtype, &[2, 3][..]));
+            let first = if name.starts_with('u') { 0 } else { -1 };
+            let ramp: Vec<f64> = (first..first + 6).map(f64::from).collect();
+            assert_eq!(elements(tensor), ramp, "{name}");
+        }
+        for (name, shape, expected) in VIEWS {
+            let tensor = network.tensor(name).unwrap();
+            assert_eq!(tensor.dims(), shape, "{name}");
+            assert_eq!(elements(tensor), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn tensors_of_another_dtype_are_imported_where_it_is_named() {
+    let folder = folder(ARGS, &[("encoder.pt", "f64"), ("decoder.pt", "f64")]);
+    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    assert!(
+        error.is_mismatch() && error.problems().len() == 4,
+        "{error}"
+    );
+    let options = ImportOptions::new().dtype(DType::F64);
+    let model = Pair::import(folder.path(), options).unwrap();
+    assert_linear(&model);
+    let vars = model.networks()[0].tensors();
+    assert!(
+        vars.into_iter()
+            .all(|(_, tensor)| tensor.dtype() == DType::F64)
+    );
+}
+
+#[test]
+fn every_parameter_that_does_not_fit_is_listed() {
+    let args = r#"{"widht": 3, "rate": "fast"}"#;
+    let folder = folder(args, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
+    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    assert!(error.is_params() && error.problems().len() == 3, "{error}");
+    let message = error.to_string();
+    for part in [
+        "args.json",
+        "`rate` = \"fast\"",
+        "`width`",
+        "did you mean `width`?",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn parameters_that_are_given_twice_are_refused() {
+    let args = r#"{"width": 3, "rate": 0.25, "width": 4}"#;
+    let folder = folder(args, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
+    let error = refused(Pair::import(folder.path(), ImportOptions::new())).to_string();
+    assert!(error.contains("`width` is given twice"), "{error}");
+}
+
+#[test]
+fn every_file_that_is_missing_or_left_over_is_listed() {
+    let folder = folder(ARGS, &[("encoder.pt", "linear"), ("critic.pt", "linear")]);
+    fs::write(folder.path().join("notes.txt"), "").unwrap();
+    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    assert!(error.is_import(), "{error}");
+    let paths: Vec<&str> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.path())
+        .collect();
+    assert_eq!(paths, ["decoder.pt", "critic.pt", "notes.txt"]);
+}
+
+#[test]
+fn a_folder_that_does_not_exist_is_an_io_error() {
+    let error = refused(Pair::import("no/such/folder", ImportOptions::new()));
+    assert!(error.is_io() && error.is_not_found(), "{error}");
+}
+
+#[test]
+fn a_network_that_is_a_folder_is_refused() {
+    let folder = folder(ARGS, &[("encoder.pt", "linear")]);
+    fs::create_dir(folder.path().join("decoder.pt")).unwrap();
+    let error = refused(Pair::import(folder.path(), ImportOptions::new())).to_string();
+    assert!(
+        error.contains("decoder.pt: it is not a plain file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_tensor_that_does_not_fit_the_model_is_listed() {
+    let args = r#"{"width": 4, "rate": 0.25}"#;
+    let folder = folder(
+        args,
+        &[("encoder.pt", "linear"), ("decoder.pt", "every-kind")],
+    );
+    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    assert!(error.is_mismatch(), "{error}");
+    // Two of another shape, two that are missing, and all of the other file.
+    assert_eq!(
+        error.problems().len(),
+        4 + DTYPES.len() + VIEWS.len(),
+        "{error}"
+    );
+    let message = error.to_string();
+    for part in [
+        "`encoder/weight` = F32 [3, 2]: the model asks for F32 [4, 2]",
+        "`decoder/weight`: missing; the model asks for F32 [4, 2]",
+        "`decoder/scalar` = F32 []: the model asks for no such tensor",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn problems_of_all_files_are_listed() {
+    let folder = folder(
+        ARGS,
+        &[("encoder.pt", "code"), ("decoder.pt", "checkpoint")],
+    );
+    let error = refused(Pair::import(folder.path(), ImportOptions::new())).to_string();
+    for part in ["`encoder.pt`", "`decoder/state_dict`", "`decoder/epoch`"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn code_is_refused_by_its_name() {
+    assert_problem("code", "it asks for `posix.system`");
+    assert_problem("module", "it asks for `torch.nn.modules.linear.Linear`");
+    assert_problem(
+        "sparse",
+        "it asks for `torch._utils._rebuild_sparse_tensor`",
+    );
+}
+
+#[test]
+fn dtypes_that_no_bundle_holds_are_refused_by_name() {
+    let problems = problems("unsupported");
+    let dtypes = ["int8", "bool", "complex64", "uint16", "float8_e4m3fn"];
+    assert_eq!(problems.len(), dtypes.len(), "{problems:?}");
+    for (dtype, problem) in dtypes.iter().zip(problems) {
+        let expected = format!("`decoder/{dtype}`: it is of dtype torch.{dtype}, which no bundle");
+        assert!(problem.starts_with(&expected), "{problem}");
+    }
+    assert_problem("unsupported-legacy", "it is of dtype torch.int8");
+}
+
+#[test]
+fn what_is_no_dictionary_of_tensors_is_refused() {
+    assert_problem("no-dictionary", "save `module.state_dict()`");
+    assert_problem("extra-state", "`decoder/_extra_state`: it is not a tensor");
+    assert_problem("other-key", "a key of its dictionary is not a text");
+    assert!(problems("twice").contains(&"`decoder/weight`: it is there twice".to_owned()));
+    assert_problem("negative", "a conjugate or negative bit");
+    assert_problem("script", "it is a TorchScript program");
+}
+
+#[test]
+fn pickles_of_another_kind_are_refused() {
+    assert_problem("other-protocol", "not a pickle of protocol 2");
+    assert_problem("cut-pickle", "its pickle is cut off");
+    assert_problem("deep", "it holds no dictionary");
+}
+
+#[test]
+fn storages_that_do_not_fit_are_refused() {
+    assert_problem("short-storage", "its storage `0` has 20 bytes");
+    assert_problem("long-storage", "its storage `0` has 28 bytes");
+    assert_problem("no-storage", "`decoder/bias`: its storage `1` is missing");
+    assert_problem("unused-storage", "no tensor is in its storage `9`");
+    assert_problem(
+        "beyond",
+        "it reaches beyond the 6 elements of its storage `0`",
+    );
+}
+
+#[test]
+fn a_tensor_far_larger_than_its_file_is_refused_before_it_is_allocated() {
+    assert_problem("repeats", "would be far larger than the file");
+}
+
+#[test]
+fn archives_that_pytorch_does_not_write_are_refused() {
+    assert_problem("compressed", "is compressed");
+    assert_problem("big-endian", "its byte order is `big`");
+    assert_problem("newer", "it is of version `11`");
+    assert_problem("unknown-member", "`readme` is no member");
+    assert_problem("two-folders", "`other/data/0` is in another folder");
+    assert_problem("repeated-member", "share a name or bytes");
+    assert_problem("no-pickle", "it has no `data.pkl`");
+}
+
+/// Reads the same, or is an error: whatever is cut off, whichever byte is another.
+#[test]
+fn a_damaged_archive_is_refused_or_reads_the_same() {
+    let whole = fs::read(fixture("linear")).unwrap();
+    let folder = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
+    let path = folder.path().join("decoder.pt");
+    let import = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Pair::import(folder.path(), ImportOptions::new())
+    };
+    for length in 0..whole.len() {
+        assert!(import(&whole[..length]).is_err(), "{length} bytes");
+    }
+    let mut same = 0;
+    for index in 0..whole.len() {
+        for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
+            let mut changed = whole.clone();
+            changed[index] = value;
+            if let Ok(model) = import(&changed) {
+                assert_linear(&model);
+                same += 1;
+            }
+        }
+    }
+    // Padding, times and the like say nothing; the rest is noticed.
+    assert!(same < 2 * whole.len(), "nothing was noticed");
+}
+
+/// The old layout has no checksums: what is cut off is an error, and nothing panics.
+#[test]
+fn a_damaged_file_of_the_old_layout_does_not_panic() {
+    let whole = fs::read(fixture("linear-legacy")).unwrap();
+    let folder = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
+    let path = folder.path().join("decoder.pt");
+    let import = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Pair::import(folder.path(), ImportOptions::new())
+    };
+    for length in 0..whole.len() {
+        assert!(import(&whole[..length]).is_err(), "{length} bytes");
+    }
+    for index in 0..whole.len() {
+        for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
+            let mut changed = whole.clone();
+            changed[index] = value;
+            if let Ok(model) = import(&changed) {
+                assert_eq!(model.networks()[1].elements(), 9);
+            }
+        }
+    }
+}
