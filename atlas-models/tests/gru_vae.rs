@@ -65,6 +65,35 @@ fn latents_and_strings_do_not_depend_on_the_rest_of_the_batch() {
 }
 
 #[test]
+fn a_sample_depends_on_its_seed_and_number_alone() {
+    let model = model();
+    let sample = |first, count| {
+        let draws = Draws { seed: 3, first };
+        let latents = model.prior(draws, count).unwrap();
+        model.sample(&latents, draws, 1.0).unwrap()
+    };
+    let all = sample(0, 150);
+    for (first, count) in [(0, 1), (0, 149), (7, 1), (7, 100), (149, 1)] {
+        let range = first as usize..first as usize + count;
+        assert_eq!(sample(first, count), all[range], "{count} from {first}");
+    }
+    let distinct: std::collections::HashSet<&String> = all.iter().collect();
+    assert!(distinct.len() > 100, "{} of 150", distinct.len());
+}
+
+#[test]
+fn latents_of_another_width_and_temperatures_of_zero_are_refused() {
+    let model = model();
+    let draws = Draws { seed: 3, first: 0 };
+    let narrow = draws.normal(2, model.latent_size() - 1).unwrap();
+    let error = model.sample(&narrow, draws, 1.0).unwrap_err().to_string();
+    assert_eq!(error, "latents of 9 dimensions; the model's have 10");
+    let latents = model.prior(draws, 2).unwrap();
+    let error = model.sample(&latents, draws, 0.0).unwrap_err().to_string();
+    assert!(error.contains("temperature of 0"), "{error}");
+}
+
+#[test]
 fn an_unknown_token_is_named_with_its_input_and_byte() {
     let error = model()
         .encode(&smiles(&["CCO", "CCF"]))
@@ -230,4 +259,17 @@ fn a_vocabulary_that_is_none_is_refused_with_every_reason() {
         text.contains("\"C\" repeats token 3") && text.contains("`Q` is not a SMILES token"),
         "{text}"
     );
+}
+
+/// `atlas train` wrote it from ten molecules; its behaviour check starts from SMILES.
+#[test]
+fn a_bundle_of_version_1_loads_for_ever() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gru-vae-1");
+    let loaded = GruVae::load(path).unwrap();
+    assert_eq!(
+        loaded.digest().unwrap(),
+        "6d8bd6eb8618eef90ed42dacad48a5e7d3c28194b2e2d62e2a34b855e6e25ed9"
+    );
+    let latents = loaded.encode(&smiles(&["CCO", "CCCl"])).unwrap();
+    assert_eq!(latents.dims(), [2, 3]);
 }

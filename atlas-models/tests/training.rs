@@ -1,11 +1,13 @@
 //! What holds of the training loop, on a model as small as can be.
 
+use std::path::Path;
 use std::time::Duration;
 
 use atlas_core::prelude::*;
-use atlas_core::{Result, Weight};
+use atlas_core::{Bundle, Checkpoint, Result, Weight};
 use atlas_models::train::{
-    Control, EpochReport, Observer, Outcome, Run, StepReport, Stopped, TrainParams, train,
+    Control, EpochReport, Observer, Outcome, Run, StepReport, Stopped, TrainParams, Training,
+    resume, train,
 };
 use candle_core::{Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear, ops};
@@ -89,10 +91,11 @@ struct Notes {
     steps: Vec<StepReport>,
     epochs: Vec<EpochReport>,
     stop_after: Option<u64>,
+    checkpoint: Option<&'static str>,
 }
 
 impl<M: ?Sized> Observer<M> for Notes {
-    fn on_step(&mut self, _: &M, step: &StepReport) -> Result<Control> {
+    fn on_step(&mut self, _: &mut M, step: &StepReport, _: &Training<'_>) -> Result<Control> {
         self.steps.push(step.clone());
         let stop = self.stop_after.is_some_and(|last| step.step >= last);
         Ok(if stop {
@@ -102,9 +105,13 @@ impl<M: ?Sized> Observer<M> for Notes {
         })
     }
 
-    fn on_epoch(&mut self, _: &mut M, epoch: &EpochReport) -> Result<Control> {
+    fn on_epoch(&mut self, _: &mut M, epoch: &EpochReport, _: &Training<'_>) -> Result<Control> {
         self.epochs.push(epoch.clone());
         Ok(Control::Continue)
+    }
+
+    fn last_checkpoint(&self) -> Option<String> {
+        self.checkpoint.map(str::to_owned)
     }
 }
 
@@ -122,7 +129,7 @@ fn examples() -> Vec<[f32; 3]> {
         .collect()
 }
 
-fn run() -> Run<'static> {
+fn run() -> Run {
     let params = TrainParams {
         epochs: 20,
         batch: 8,
@@ -135,16 +142,15 @@ fn run() -> Run<'static> {
         seed: 9,
         max_time: None,
         weights: Vec::new(),
-        rows: &[],
     }
 }
 
-fn fit(model: &mut Model<Regression>, run: &Run<'_>) -> Result<(Outcome, Notes)> {
+fn fit(model: &mut Model<Regression>, run: &Run) -> Result<(Outcome, Notes)> {
     let mut notes = Notes::default();
     train(model, &examples(), run, &mut notes).map(|outcome| (outcome, notes))
 }
 
-fn message(model: &mut Model<Regression>, run: &Run<'_>) -> String {
+fn message(model: &mut Model<Regression>, run: &Run) -> String {
     fit(model, run).map(|_| ()).unwrap_err().to_string()
 }
 
@@ -214,14 +220,7 @@ fn a_layer_that_no_gradient_reaches_is_an_error_that_names_it() {
 
 #[test]
 fn a_loss_that_is_not_finite_names_the_step_and_the_rows() {
-    let rows: Vec<usize> = (0..50).map(|index| 1000 + index).collect();
-    let text = message(
-        &mut model(Between::Nan),
-        &Run {
-            rows: &rows,
-            ..run()
-        },
-    );
+    let text = message(&mut model(Between::Nan), &run());
     assert!(
         text.starts_with("step 1: the loss is NaN; the model is as step 0 left it"),
         "{text}"
@@ -231,10 +230,24 @@ fn a_loss_that_is_not_finite_names_the_step_and_the_rows() {
         .unwrap()
         .1
         .split(", ")
-        .map(|row| row.parse().unwrap());
+        .map(|row| row.strip_prefix('#').unwrap().parse().unwrap());
     let named: Vec<usize> = named.collect();
     assert!(named.len() == 8 || named.len() == 2, "{text}");
-    assert!(named.iter().all(|row| rows.contains(row)), "{text}");
+    assert!(named.iter().all(|row| *row < 50), "{text}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_the_last_good_checkpoint() {
+    let mut notes = Notes {
+        checkpoint: Some("run/checkpoint (step 7)"),
+        ..Notes::default()
+    };
+    let error = train(&mut model(Between::Nan), &examples(), &run(), &mut notes).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("; the last good checkpoint is run/checkpoint (step 7); the batch holds"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -248,7 +261,7 @@ fn weights_reach_the_objective_and_unknown_ones_are_refused() {
         epoch
             .parts
             .iter()
-            .find(|(known, _)| *known == name)
+            .find(|(known, _)| known == name)
             .unwrap()
             .1
     };
@@ -300,7 +313,7 @@ fn nothing_to_train_or_to_train_on_is_an_error() {
     assert!(message(&mut frozen, &run()).contains("every network is frozen"));
     let error = train(
         &mut model(Between::Nothing),
-        &[],
+        &Vec::new(),
         &run(),
         &mut Notes::default(),
     )
@@ -316,4 +329,137 @@ fn nothing_to_train_or_to_train_on_is_an_error() {
         text.contains("`learning_rate`") && text.contains("`clip_norm`"),
         "{text}"
     );
+}
+
+/// Stops after a step and keeps the model and the state of training as a bundle.
+struct Stop<'a> {
+    after: u64,
+    path: &'a Path,
+}
+
+impl Observer<Model<Regression>> for Stop<'_> {
+    fn on_step(
+        &mut self,
+        model: &mut Model<Regression>,
+        step: &StepReport,
+        training: &Training<'_>,
+    ) -> Result<Control> {
+        if step.step < self.after {
+            return Ok(Control::Continue);
+        }
+        model.save_checkpoint(self.path, &training.checkpoint()?)?;
+        Ok(Control::Stop)
+    }
+
+    fn on_epoch(
+        &mut self,
+        _: &mut Model<Regression>,
+        _: &EpochReport,
+        _: &Training<'_>,
+    ) -> Result<Control> {
+        Ok(Control::Continue)
+    }
+}
+
+fn stopped_after(step: u64, path: &Path, run: &Run) -> (Model<Regression>, Checkpoint) {
+    let mut stop = Stop { after: step, path };
+    let mut begun = model(Between::Nothing);
+    train(&mut begun, &examples(), run, &mut stop).unwrap();
+    let loaded = Regression::load_with(path, LoadOptions::new().trainable(true)).unwrap();
+    let checkpoint = Bundle::open(path).unwrap().checkpoint().unwrap().unwrap();
+    (loaded, checkpoint)
+}
+
+#[test]
+fn a_run_that_stops_after_any_step_ends_as_if_it_had_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let mut run = run();
+    run.params.epochs = 3;
+    run.params.annealing.weights = vec!["spread".to_owned()];
+    run.weights = vec![("spread".to_owned(), 0.1)];
+    let mut whole = model(Between::Nothing);
+    let (_, notes) = fit(&mut whole, &run).unwrap();
+    let losses = |notes: &Notes| -> Vec<(f64, Vec<(String, f64)>)> {
+        let epochs = notes.epochs.iter();
+        epochs
+            .map(|epoch| (epoch.loss, epoch.parts.clone()))
+            .collect()
+    };
+    for step in 1..=21 {
+        let (mut model, checkpoint) = stopped_after(step, &path, &run);
+        let mut later = Notes::default();
+        let outcome = resume(&mut model, &examples(), &run, &checkpoint, &mut later).unwrap();
+        assert_eq!(model.digest().unwrap(), whole.digest().unwrap(), "{step}");
+        assert_eq!((outcome.steps, outcome.stopped), (21, Stopped::Finished));
+        let (all, later) = (losses(&notes), losses(&later));
+        assert_eq!(later, all[all.len() - later.len()..], "{step}");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_with_all_that_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let (mut loaded, checkpoint) = stopped_after(4, &path, &run());
+    let mut other = Run { seed: 10, ..run() };
+    other.params.adamw.beta1 = 0.5;
+    loaded.set_frozen("first", true).unwrap();
+    let examples = vec![[0.0; 3]; 7];
+    let error = resume(
+        &mut loaded,
+        &examples,
+        &other,
+        &checkpoint,
+        &mut Notes::default(),
+    );
+    let error = error.unwrap_err().to_string();
+    for part in [
+        "`params.adamw.beta1` = 0.5; it was begun with 0.9",
+        "`seed` = 10; it was begun with 9",
+        "`examples` = 7; it was begun with 50",
+        "`mean/first/weight`: there is no such variable to train",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let nothing = Checkpoint::new();
+    let error = resume(
+        &mut loaded,
+        &examples,
+        &other,
+        &nothing,
+        &mut Notes::default(),
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the checkpoint is not one of training"
+    );
+}
+
+#[test]
+fn annealed_weights_are_those_of_the_objective() {
+    let mut run = run();
+    run.params.annealing.weights = vec!["spraed".to_owned()];
+    assert_eq!(
+        message(&mut model(Between::Nothing), &run),
+        "the objective has no weight `spraed`; it has spread"
+    );
+}
+
+#[test]
+fn an_annealed_weight_starts_low() {
+    let loss_of_first_step = |annealed: bool| {
+        let mut run = run();
+        run.weights = vec![("spread".to_owned(), 1e3)];
+        if annealed {
+            run.params.annealing.weights = vec!["spread".to_owned()];
+        }
+        let (_, notes) = fit(&mut model(Between::Nothing), &run).unwrap();
+        let step = &notes.steps[0];
+        (step.loss, step.parts[0].1, step.parts[1].1)
+    };
+    let (loss, error, spread) = loss_of_first_step(false);
+    assert!((loss - (error + 1e3 * spread)).abs() < 1e-3 * loss);
+    let (loss, error, _) = loss_of_first_step(true);
+    assert_eq!(loss, error);
 }

@@ -1,12 +1,16 @@
 //! An architecture that atlas-models does not know is registered beside its own, trained by the
 //! same function, saved, and loaded by name.
 
+use std::path::Path;
+
 use atlas_core::prelude::*;
-use atlas_core::{Error, GoldenInputs, Result, Weight};
+use atlas_core::{Bundle, Error, GoldenInputs, Result, Weight};
 use atlas_models::chem::{END, Smiles, Tokens, Vocabulary};
 use atlas_models::data::Molecules;
 use atlas_models::models::{self, MoleculeAutoencoder};
-use atlas_models::train::{self, Control, EpochReport, Observer, Run, StepReport, TrainParams};
+use atlas_models::train::{
+    self, Control, EpochReport, Observer, Run, StepReport, TrainParams, Training,
+};
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear, ops};
 
@@ -130,6 +134,27 @@ impl Decoder for FlatAutoencoder {
     }
 }
 
+impl Sampler for FlatAutoencoder {
+    fn latent_size(&self) -> usize {
+        self.latent_size
+    }
+
+    /// By the trick of Gumbel: the largest of the logits with noise of its distribution added.
+    fn sample(&self, latents: &Tensor, draws: Draws, temperature: f64) -> Result<Vec<String>> {
+        let logits = (self.logits(latents)? / temperature)?;
+        let (batch, longest, size) = logits.dims3()?;
+        let noise = draws.normal(batch, longest * size)?;
+        // From normal to uniform to Gumbel.
+        let uniform = (((noise / 2f64.sqrt())?.erf()? + 1.0)? * 0.5)?.clamp(1e-6, 1.0 - 1e-6)?;
+        let gumbel = uniform.log()?.neg()?.log()?.neg()?;
+        let drawn = (logits + gumbel.reshape((batch, longest, size))?)?;
+        let rows = drawn.argmax(D::Minus1)?.to_vec2::<u32>()?;
+        rows.into_iter()
+            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
+            .collect()
+    }
+}
+
 impl Objective for FlatAutoencoder {
     type Input = Smiles;
     type Example = Tokens;
@@ -185,11 +210,11 @@ impl Golden for FlatAutoencoder {
 struct Losses(Vec<f64>);
 
 impl<M: ?Sized> Observer<M> for Losses {
-    fn on_step(&mut self, _: &M, _: &StepReport) -> Result<Control> {
+    fn on_step(&mut self, _: &mut M, _: &StepReport, _: &Training<'_>) -> Result<Control> {
         Ok(Control::Continue)
     }
 
-    fn on_epoch(&mut self, _: &mut M, epoch: &EpochReport) -> Result<Control> {
+    fn on_epoch(&mut self, _: &mut M, epoch: &EpochReport, _: &Training<'_>) -> Result<Control> {
         self.0.push(epoch.loss);
         Ok(Control::Continue)
     }
@@ -215,28 +240,96 @@ fn registry() -> Registry<dyn MoleculeAutoencoder> {
     registry
 }
 
-fn fit(model: &mut dyn MoleculeAutoencoder, molecules: &[Smiles], epochs: usize) -> Vec<f64> {
-    let examples: Vec<Tokens> = molecules
+fn prepared(model: &dyn MoleculeAutoencoder, molecules: &[Smiles]) -> Vec<Tokens> {
+    let prepared = molecules
         .iter()
-        .map(|smiles| model.prepare(smiles).unwrap())
-        .collect();
-    let params = TrainParams {
-        epochs,
-        batch: 32,
-        learning_rate: 3e-3,
-        warm_up: 5,
-        ..Default::default()
-    };
-    let run = Run {
-        params,
+        .map(|smiles| model.prepare(smiles).unwrap());
+    prepared.collect()
+}
+
+fn run(epochs: usize) -> Run {
+    Run {
+        params: TrainParams {
+            epochs,
+            batch: 32,
+            learning_rate: 3e-3,
+            warm_up: 5,
+            ..Default::default()
+        },
         seed: 1,
         max_time: None,
         weights: Vec::new(),
-        rows: &[],
-    };
+    }
+}
+
+fn fit(model: &mut dyn MoleculeAutoencoder, molecules: &[Smiles], epochs: usize) -> Vec<f64> {
+    let examples = prepared(model, molecules);
     let mut losses = Losses::default();
-    train::train(model, &examples, &run, &mut losses).unwrap();
+    train::train(model, &examples, &run(epochs), &mut losses).unwrap();
     losses.0
+}
+
+type AnyAutoencoder = dyn MoleculeAutoencoder;
+
+/// Stops after a step, leaving a checkpoint.
+struct Stop<'a>(u64, &'a Path);
+
+impl Observer<AnyAutoencoder> for Stop<'_> {
+    fn on_step(
+        &mut self,
+        model: &mut AnyAutoencoder,
+        step: &StepReport,
+        training: &Training<'_>,
+    ) -> Result<Control> {
+        if step.step < self.0 {
+            return Ok(Control::Continue);
+        }
+        model.save_checkpoint(self.1, &training.checkpoint()?)?;
+        Ok(Control::Stop)
+    }
+
+    fn on_epoch(
+        &mut self,
+        _: &mut AnyAutoencoder,
+        _: &EpochReport,
+        _: &Training<'_>,
+    ) -> Result<Control> {
+        Ok(Control::Continue)
+    }
+}
+
+#[test]
+fn every_registered_architecture_goes_on_as_if_it_had_not_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let molecules = &molecules()[..48];
+    let mut run = run(2);
+    run.params.batch = 16;
+    for entry in registry().entries() {
+        let mut overrides = overrides(molecules);
+        if entry.schema().field("dropout").is_some() {
+            overrides["dropout"] = 0.2.into();
+        }
+        let create = || {
+            let options = CreateOptions::new().seed(3);
+            registry()
+                .create(entry.name(), &overrides, options)
+                .unwrap()
+        };
+        let mut whole = create();
+        let examples = prepared(&*whole, molecules);
+        train::train(&mut *whole, &examples, &run, &mut Losses::default()).unwrap();
+
+        let mut stopped = create();
+        train::train(&mut *stopped, &examples, &run, &mut Stop(2, &path)).unwrap();
+        let options = LoadOptions::new().trainable(true);
+        let mut resumed = registry().load_with(&path, options).unwrap();
+        let checkpoint = Bundle::open(&path).unwrap().checkpoint().unwrap().unwrap();
+        let mut losses = Losses::default();
+        train::resume(&mut *resumed, &examples, &run, &checkpoint, &mut losses).unwrap();
+        let digests = [&whole, &resumed].map(|model| model.digest().unwrap());
+        assert_eq!(digests[0], digests[1], "{}", entry.name());
+    }
 }
 
 #[test]
@@ -310,12 +403,17 @@ fn every_interface_is_usable_as_a_trait_object() {
     };
     let encoder: Box<dyn Encoder<Input = Smiles>> = Box::new(create());
     let decoder: Box<dyn Decoder<Output = String>> = Box::new(create());
+    let sampler: Box<dyn Sampler<Output = String>> = Box::new(create());
     let objective: Box<dyn Objective<Input = Smiles, Example = Tokens>> = Box::new(create());
     let model: Box<dyn AnyModel> = Box::new(create());
 
     let latents = encoder.encode(&molecules[..3]).unwrap();
     assert_eq!(latents.dims(), [3, 32]);
     assert_eq!(decoder.decode(&latents).unwrap().len(), 3);
+    let draws = Draws { seed: 1, first: 0 };
+    let prior = sampler.prior(draws, 5).unwrap();
+    assert_eq!(prior.dims(), [5, sampler.latent_size()]);
+    assert_eq!(sampler.sample(&prior, draws, 1.0).unwrap().len(), 5);
     let example = objective.prepare(&molecules[0]).unwrap();
     let loss = objective
         .loss(&[&example], &mut Step::evaluation())

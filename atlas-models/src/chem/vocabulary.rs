@@ -72,6 +72,11 @@ impl Vocabulary {
         for smiles in corpus {
             distinct.extend(smiles.tokens());
         }
+        Self::of_tokens(distinct)
+    }
+
+    /// The vocabulary of the special tokens and these, which are distinct and sorted.
+    pub(crate) fn of_tokens<'a>(distinct: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let tokens = SPECIALS.into_iter().chain(distinct);
         Self::from_tokens(tokens.map(str::to_owned).collect())
     }
@@ -216,6 +221,12 @@ impl Deref for Tokens {
 
     fn deref(&self) -> &[u16] {
         &self.0
+    }
+}
+
+impl FromIterator<u16> for Tokens {
+    fn from_iter<I: IntoIterator<Item = u16>>(ids: I) -> Self {
+        Self(ids.into_iter().collect())
     }
 }
 

@@ -1,12 +1,12 @@
 //! SMILES files.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
 use atlas_core::{Error, Result};
 
+use super::rows::{Row, Rows, Skipped};
 use super::shuffle::permutation;
 use crate::chem::{self, Smiles, Vocabulary};
 
@@ -22,26 +22,6 @@ pub struct Molecules {
     pub rows: Vec<Row>,
     /// The rows that were left out.
     pub skipped: Vec<Skipped>,
-}
-
-/// One molecule of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The line in the file, from 1.
-    pub line: usize,
-    /// The molecule.
-    pub smiles: Smiles,
-    /// What follows the SMILES on its line.
-    pub name: Option<String>,
-}
-
-/// A row that is not a molecule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The line in the file, from 1.
-    pub line: usize,
-    /// Why it was left out.
-    pub why: String,
 }
 
 /// What is done about a row that is not SMILES.
@@ -78,33 +58,27 @@ impl Molecules {
     /// If the file cannot be read, holds no molecule, or, unless they are to be skipped, has rows
     /// that are not SMILES; the message names each row's line and byte.
     pub fn read(path: &Path, invalid: Invalid) -> Result<Self> {
-        if path == Path::new("-") {
-            return Self::parse(io::stdin().lock(), "standard input", invalid);
-        }
-        let source = path.display().to_string();
-        let file = File::open(path)
-            .map_err(|error| Error::new(format_args!("cannot open {source}: {error}")))?;
-        Self::parse(BufReader::new(file), &source, invalid)
+        Self::collect(Rows::open(path)?, invalid)
     }
 
     /// Reads molecules from text, as [`Molecules::read`] does; messages call it `source`.
     ///
     /// # Errors
     /// As [`Molecules::read`].
-    pub fn parse(reader: impl BufRead, source: &str, invalid: Invalid) -> Result<Self> {
+    pub fn parse(reader: impl BufRead + 'static, source: &str, invalid: Invalid) -> Result<Self> {
+        Self::collect(Rows::new(reader, source), invalid)
+    }
+
+    fn collect(rows: Rows, invalid: Invalid) -> Result<Self> {
         let mut molecules = Self {
-            source: source.to_owned(),
+            source: rows.source().to_owned(),
             rows: Vec::new(),
             skipped: Vec::new(),
         };
-        for (index, line) in reader.split(b'\n').enumerate() {
-            let number = index + 1;
-            let line =
-                line.map_err(|error| Error::new(format_args!("cannot read {source}: {error}")))?;
-            match parse_row(number, &line) {
-                Ok(Some(row)) => molecules.rows.push(row),
-                Ok(None) => {}
-                Err(why) => molecules.skipped.push(Skipped { line: number, why }),
+        for row in rows {
+            match row? {
+                Ok(row) => molecules.rows.push(row),
+                Err(skipped) => molecules.skipped.push(skipped),
             }
         }
         if invalid == Invalid::Refuse && !molecules.skipped.is_empty() {
@@ -115,6 +89,7 @@ impl Molecules {
                 0 => String::new(),
                 count => format!(" ({count} rows are not SMILES)"),
             };
+            let source = &molecules.source;
             return Err(Error::new(format_args!(
                 "{source} holds no molecule{skipped}"
             )));
@@ -195,42 +170,11 @@ impl Molecules {
     }
 }
 
-/// The molecule of a line, nothing for an empty line, or why the line is no molecule.
-fn parse_row(line: usize, bytes: &[u8]) -> std::result::Result<Option<Row>, String> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| format!("byte {}: not UTF-8", error.valid_up_to()))?;
-    // A file from Windows ends its lines in two characters and may begin with a mark.
-    let text = text
-        .strip_prefix('\u{feff}')
-        .filter(|_| line == 1)
-        .unwrap_or(text)
-        .trim_ascii_end();
-    let Some(first) = text.split_ascii_whitespace().next() else {
-        return Ok(None);
-    };
-    let start = text.len() - text.trim_ascii_start().len();
-    let smiles = Smiles::parse(first).map_err(|error| format!("`{}`: {error}", shorten(first)))?;
-    let name = text[start + first.len()..].trim_ascii();
-    Ok(Some(Row {
-        line,
-        smiles,
-        name: (!name.is_empty()).then(|| name.to_owned()),
-    }))
-}
-
-/// A text that fits on a line of a message.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str, invalid: Invalid) -> Result<Molecules> {
+    fn parse(text: &'static str, invalid: Invalid) -> Result<Molecules> {
         Molecules::parse(text.as_bytes(), "test.smi", invalid)
     }
 
@@ -292,7 +236,10 @@ mod tests {
 
     #[test]
     fn a_split_keeps_every_molecule_once_and_depends_on_the_seed_alone() {
-        let molecules = parse(&"CCO\n".repeat(50), Invalid::Refuse).unwrap();
+        let molecules = {
+            let text = std::io::Cursor::new("CCO\n".repeat(50));
+            Molecules::parse(text, "test.smi", Invalid::Refuse).unwrap()
+        };
         let (training, held_out) = molecules.split(10, 7).unwrap();
         let mut all: Vec<_> = training.iter().chain(&held_out).copied().collect();
         all.sort_unstable();

@@ -1,7 +1,7 @@
 //! Whether molecules survive encoding and decoding.
 
 use atlas_core::{Decoder, Encoder, Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::chem::{self, Lexer, Smiles};
 
@@ -9,7 +9,7 @@ use crate::chem::{self, Lexer, Smiles};
 const BATCH: usize = 256;
 
 /// What became of molecules that were encoded, and decoded from the mean of their latents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reconstruction {
     /// Molecules that were tried.
     pub molecules: usize,

@@ -244,6 +244,36 @@ impl GruVae {
         ])
     }
 
+    /// The strings of latents `[batch, latent]`, token by token.
+    fn write(&self, latents: &Tensor, choice: nn::Choice) -> Result<Vec<String>> {
+        let (batch, width) = latents.dims2()?;
+        if width != self.latent_size {
+            return Err(Error::new(format_args!(
+                "latents of {width} dimensions; the model's have {}",
+                self.latent_size
+            )));
+        }
+        let latents = latents.detach();
+        let initial = self.initial(&latents)?;
+        let decoder = nn::GruDecoder::new(
+            &self.decoder.gru,
+            &self.embedding.weight,
+            &self.decoder.logits,
+        )?;
+        let state = decoder.start(batch, Some(&initial), Some(&latents))?;
+        let decoding = Decoding {
+            begin: u32::from(START),
+            end: u32::from(END),
+            max_steps: self.longest,
+            choice,
+        };
+        let written = nn::decode(&decoder, &state, &decoding)?;
+        written
+            .into_iter()
+            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
+            .collect()
+    }
+
     fn tokens(&self, inputs: &[Smiles]) -> Result<Vec<Tokens>> {
         let tokens = |(index, smiles)| {
             self.prepare(smiles)
@@ -276,32 +306,22 @@ impl Decoder for GruVae {
     type Output = String;
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<String>> {
-        let (batch, width) = latents.dims2()?;
-        if width != self.latent_size {
-            return Err(Error::new(format_args!(
-                "latents of {width} dimensions; the model's have {}",
-                self.latent_size
-            )));
-        }
-        let latents = latents.detach();
-        let initial = self.initial(&latents)?;
-        let decoder = nn::GruDecoder::new(
-            &self.decoder.gru,
-            &self.embedding.weight,
-            &self.decoder.logits,
-        )?;
-        let state = decoder.start(batch, Some(&initial), Some(&latents))?;
-        let decoding = Decoding {
-            begin: u32::from(START),
-            end: u32::from(END),
-            max_steps: self.longest,
-            choice: nn::Choice::Greedy,
+        self.write(latents, nn::Choice::Greedy)
+    }
+}
+
+impl Sampler for GruVae {
+    fn latent_size(&self) -> usize {
+        self.latent_size
+    }
+
+    fn sample(&self, latents: &Tensor, draws: Draws, temperature: f64) -> Result<Vec<String>> {
+        let choice = nn::Choice::Sample {
+            temperature,
+            seed: draws.seed,
+            first_stream: draws.first,
         };
-        let written = nn::decode(&decoder, &state, &decoding)?;
-        written
-            .into_iter()
-            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
-            .collect()
+        self.write(latents, choice)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod gru_vae;
 
-use atlas_core::{AnyModel, Decoder, Encoder, Objective, Registry};
+use atlas_core::{AnyModel, Decoder, Encoder, Objective, Registry, Sampler};
 use serde_json::{Value, json};
 
 use crate::chem::{Smiles, Tokens};
@@ -10,13 +10,14 @@ use crate::chem::{Smiles, Tokens};
 pub use gru_vae::{GruVae, GruVaeParams};
 
 /// What every molecule autoencoder is: a model that can be saved, encodes SMILES to latents,
-/// decodes latents to SMILES, and can be trained on token ids.
+/// decodes latents to SMILES, samples from its prior, and can be trained on token ids.
 ///
 /// Implemented for every type that is all of these.
 pub trait MoleculeAutoencoder:
     AnyModel
     + Encoder<Input = Smiles>
     + Decoder<Output = String>
+    + Sampler
     + Objective<Input = Smiles, Example = Tokens>
 {
 }
@@ -25,6 +26,8 @@ impl<M> MoleculeAutoencoder for M where
     M: AnyModel
         + Encoder<Input = Smiles>
         + Decoder<Output = String>
+        + Sampler
+        + Sampler
         + Objective<Input = Smiles, Example = Tokens>
 {
 }

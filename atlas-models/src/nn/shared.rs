@@ -37,9 +37,31 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
-/// How many groups of a batch run at once, where `block` sequences share a pass over a panel.
-pub(crate) fn groups_of(batch: usize, block: usize) -> usize {
-    rayon::current_num_threads().min(batch.div_ceil(block))
+/// The sequences of a batch in blocks that share a pass over a panel, dealt out to groups that run
+/// at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks {
+    /// Sequences in a block.
+    pub(crate) rows: usize,
+    /// Of the blocks, every `groups`-th is one group's.
+    pub(crate) groups: usize,
+}
+
+impl Blocks {
+    /// Blocks of at most `most` sequences, and of fewer where some threads would get none.
+    pub(crate) fn of(batch: usize, most: usize) -> Self {
+        let threads = rayon::current_num_threads();
+        let rows = batch.div_ceil(threads).clamp(1, most);
+        Self {
+            rows,
+            groups: threads.min(batch.div_ceil(rows)),
+        }
+    }
+
+    /// Blocks of `rows` sequences for one thread.
+    pub(crate) fn of_one_thread(rows: usize) -> Self {
+        Self { rows, groups: 1 }
+    }
 }
 
 /// Calls `work` on every group of `0..groups`, each on a thread of its own.

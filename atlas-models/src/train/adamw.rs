@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 
-use atlas_core::{Params, Result};
+use atlas_core::{Error, Params, Result};
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Tensor, Var, bail};
 use rayon::prelude::*;
 
@@ -65,6 +65,44 @@ impl AdamW {
             slots,
             steps: 0,
         })
+    }
+
+    /// The running means of each variable's gradient and of its square, in the variables' order.
+    pub fn moments(&self) -> impl ExactSizeIterator<Item = (&Tensor, &Tensor)> {
+        self.slots
+            .iter()
+            .map(|slot| (slot.mean.as_tensor(), slot.square.as_tensor()))
+    }
+
+    /// Takes up where an optimiser of the same variables was after `steps` steps.
+    ///
+    /// # Errors
+    /// If the moments are not as many as the variables, or not of their shapes and dtypes.
+    pub fn restore(&mut self, steps: u64, moments: &[(Tensor, Tensor)]) -> Result<()> {
+        if moments.len() != self.slots.len() {
+            return Err(Error::new(format_args!(
+                "moments of {} variables for {}",
+                moments.len(),
+                self.slots.len()
+            )));
+        }
+        for (slot, (mean, square)) in self.slots.iter().zip(moments) {
+            for moment in [mean, square] {
+                if moment.dims() != slot.var.dims() || moment.dtype() != slot.var.dtype() {
+                    return Err(Error::new(format_args!(
+                        "moments of {:?} {:?} for a variable of {:?} {:?}",
+                        moment.dtype(),
+                        moment.dims(),
+                        slot.var.dtype(),
+                        slot.var.dims()
+                    )));
+                }
+            }
+            slot.mean.set(&mean.to_device(slot.var.device())?)?;
+            slot.square.set(&square.to_device(slot.var.device())?)?;
+        }
+        self.steps = steps;
+        Ok(())
     }
 
     /// Moves the variables against `gradients`, which are in their order, each first multiplied

@@ -3,6 +3,7 @@
 use atlas_core::{Choice, Params};
 
 use super::adamw::AdamWParams;
+use super::annealing::Annealing;
 
 /// How the learning rate moves after the warm-up.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum Schedule {
     /// It falls along half a cosine to `final_rate` of its height (Loshchilov and Hutter, "SGDR",
     /// 2017).
     Cosine,
-    /// It is halved at each third of the way.
+    /// It falls to `step_factor` of itself at `steps` places, at equal distances on the way.
     Step,
 }
 
@@ -37,9 +38,18 @@ pub struct TrainParams {
     /// What the cosine falls to, as a share of the height.
     #[param(default = 0.02, min = 0.0, max = 1.0)]
     pub final_rate: f64,
+    /// How often the step schedule lowers the rate.
+    #[param(default = 2, min = 1, max = 1000)]
+    pub steps: usize,
+    /// What the step schedule leaves of the rate each time.
+    #[param(default = 0.5, min = 0.0, max = 1.0)]
+    pub step_factor: f64,
     /// Largest length of the gradient over all variables; a longer one is scaled down to it.
     #[param(default = 1.0, min = 1e-12)]
     pub clip_norm: f64,
+    /// How weights of the loss rise.
+    #[param(nested)]
+    pub annealing: Annealing,
     /// The optimiser's own parameters.
     #[param(nested)]
     pub adamw: AdamWParams,
@@ -59,7 +69,11 @@ impl TrainParams {
                 let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
                 self.final_rate + (1.0 - self.final_rate) * cosine
             }
-            Schedule::Step => 0.5f64.powi((progress * 3.0).floor().min(2.0) as i32),
+            Schedule::Step => {
+                let parts = (self.steps + 1) as f64;
+                let lowered = (progress * parts).floor().min(self.steps as f64);
+                self.step_factor.powf(lowered)
+            }
         };
         self.learning_rate * warmth * height
     }
@@ -91,8 +105,17 @@ mod tests {
     }
 
     #[test]
-    fn steps_halve_the_rate_at_each_third() {
+    fn steps_lower_the_rate_at_equal_distances() {
         let params = params(Schedule::Step);
+        let thrice = TrainParams {
+            steps: 3,
+            step_factor: 0.1,
+            ..params.clone()
+        };
+        let rates = [0.24, 0.26, 0.9].map(|progress| thrice.rate(9, progress));
+        for (rate, expected) in rates.into_iter().zip([2.0, 0.2, 0.002]) {
+            assert!((rate - expected).abs() < 1e-12, "{rate}");
+        }
         assert_eq!(
             [0.0, 0.4, 0.7, 1.0].map(|progress| params.rate(9, progress)),
             [2.0, 1.0, 0.5, 0.5]

@@ -4,8 +4,19 @@ use serde_json::Value;
 
 use crate::support::Scene;
 
-const COMMANDS: [&str; 9] = [
-    "train", "evaluate", "encode", "decode", "models", "params", "inspect", "verify", "diff",
+const COMMANDS: [&str; 12] = [
+    "train",
+    "evaluate",
+    "encode",
+    "decode",
+    "sample",
+    "interpolate",
+    "models",
+    "params",
+    "inspect",
+    "verify",
+    "diff",
+    "import",
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! `inspect`, `verify` and `diff`.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -118,6 +119,118 @@ fn two_bundles_differ_by_what_is_named() {
     let text = scene.atlas("diff bundle other").stdout;
     assert!(text.contains("latent_size  6  8\n"), "{text}");
 
+    assert_eq!(mean["change"], "reshaped");
+    let changed = tensors
+        .iter()
+        .find(|tensor| tensor["name"] == "embedding/weight");
+    let changed = changed.unwrap();
+    assert_eq!(changed["change"], "values");
+    assert!(changed["distance"].as_f64().unwrap() > 0.0, "{changed}");
+    for (side, bundle) in [("a", "bundle"), ("b", "other")] {
+        let inspected = scene.atlas(&format!("inspect {bundle} --json")).json();
+        assert_eq!(json["digests"][side], inspected["digest"]);
+        assert!(
+            text.contains(inspected["digest"].as_str().unwrap()),
+            "{text}"
+        );
+    }
+
     let same = scene.atlas("diff bundle bundle --json").json();
     assert_eq!(same["equal"], true);
+}
+
+#[test]
+fn tensors_that_only_one_bundle_has_are_added_or_removed() {
+    let scene = Scene::trained();
+    scene
+        .atlas(&format!(
+            "train {} --out deeper --set decoder_layers=2",
+            Scene::TINY
+        ))
+        .success();
+    for (command, change) in [
+        ("diff bundle deeper --json", "added"),
+        ("diff deeper bundle --json", "removed"),
+    ] {
+        let json: Value = serde_json::from_str(&scene.atlas(command).stdout).unwrap();
+        let tensors = json["tensors"].as_array().unwrap();
+        let of_second_layer: Vec<&Value> = tensors
+            .iter()
+            .filter(|tensor| tensor["name"].as_str().unwrap().ends_with("_l1"))
+            .collect();
+        assert_eq!(of_second_layer.len(), 4);
+        assert!(
+            of_second_layer
+                .iter()
+                .all(|tensor| tensor["change"] == change)
+        );
+    }
+}
+
+/// A bundle of another program's model.
+fn foreign(scene: &Scene) {
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../atlas-core/tests/fixtures/format-1");
+    fs::create_dir(scene.path("foreign")).unwrap();
+    for entry in fs::read_dir(fixture).unwrap() {
+        let path = entry.unwrap().path();
+        let name = Path::new("foreign").join(path.file_name().unwrap());
+        fs::copy(&path, scene.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_bundle_of_a_model_that_is_not_known_is_inspected_verified_and_compared() {
+    let scene = Scene::trained();
+    foreign(&scene);
+    let inspected = scene.atlas("inspect foreign --json").json();
+    assert_eq!(inspected["model"], "fixture");
+    let verified = scene.atlas("verify foreign --json").json();
+    assert_eq!(
+        (
+            &verified["whole"],
+            &verified["behaviour"],
+            &verified["digest"]
+        ),
+        (&true.into(), &false.into(), &inspected["digest"])
+    );
+    let text = scene.atlas("verify foreign").success();
+    assert!(
+        text.contains("this program has no model `fixture`"),
+        "{text}"
+    );
+    let compared = scene.atlas("diff bundle foreign --json");
+    assert_eq!(compared.code, Some(1));
+
+    let mut bytes = scene.read("foreign/weights.safetensors");
+    *bytes.last_mut().unwrap() ^= 1;
+    scene.write("foreign/weights.safetensors", bytes);
+    scene.write("foreign/stray", "");
+    let output = scene.atlas("verify foreign --json");
+    assert_eq!(output.code, Some(1));
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(json["findings"].as_array().unwrap().len(), 2, "{json}");
+}
+
+#[test]
+fn a_damaged_manifest_is_a_finding() {
+    let scene = Scene::trained();
+    let mut bytes = scene.read("bundle/atlas.json");
+    bytes.truncate(bytes.len() - 3);
+    scene.write("bundle/atlas.json", bytes);
+    let output = scene.atlas("verify bundle --json");
+    assert_eq!(output.code, Some(1));
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(
+        (&json["whole"], json["findings"].as_array().unwrap().len()),
+        (&false.into(), 1)
+    );
+    let text = scene.atlas("verify bundle");
+    assert_eq!((text.code, text.stdout.lines().count()), (Some(1), 1));
+    assert!(
+        scene
+            .atlas("verify nothing --json")
+            .failure()
+            .contains("nothing")
+    );
 }

@@ -145,7 +145,10 @@ fn an_output_that_could_not_be_completed_is_not_there() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     names.sort();
-    assert_eq!(names, ["bad.smi", "bundle", "old.csv", "tiny.smi"]);
+    assert_eq!(
+        names,
+        ["bad.smi", "bundle", "bundle.run", "old.csv", "tiny.smi"]
+    );
     assert_eq!(scene.read("old.csv"), b"as it was");
 }
 

@@ -1,10 +1,13 @@
 //! `atlas`, run as a person runs it.
 
 mod evaluate;
+mod generate;
 mod help;
+mod import;
 mod inspect;
 mod interrupt;
 mod latents;
 mod refusals;
+mod resume;
 mod support;
 mod train;

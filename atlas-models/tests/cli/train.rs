@@ -189,7 +189,7 @@ fn bad_rows_can_be_skipped_and_are_counted() {
 }
 
 #[test]
-fn a_bundle_that_is_there_is_replaced_and_nothing_is_left_beside_it() {
+fn a_bundle_that_is_there_is_replaced_and_only_the_run_is_left_beside_it() {
     let scene = Scene::trained();
     let output = scene.atlas(&format!("train {} --out bundle --seed 5", Scene::TINY));
     assert!(
@@ -209,7 +209,7 @@ fn a_bundle_that_is_there_is_replaced_and_nothing_is_left_beside_it() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     names.sort();
-    assert_eq!(names, ["bundle", "tiny.smi"]);
+    assert_eq!(names, ["bundle", "bundle.run", "tiny.smi"]);
 }
 
 #[test]

@@ -29,17 +29,19 @@ pub struct Args {
     a: PathBuf,
     /// Another one's
     b: PathBuf,
-    /// Print a JSON object with equal, model, parameters and tensors
+    /// Print a JSON object with equal, digests, model, parameters and tensors; what happened to a
+    /// tensor is its change: added, removed, reshaped, retyped or values
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: Args) -> Outcome {
     let (a, b) = (Bundle::open(&args.a)?, Bundle::open(&args.b)?);
+    let digests = json!({ "a": a.digest(), "b": b.digest() });
     if a.digest() == b.digest() {
         match args.json {
             true => output::print_json(
-                &json!({ "equal": true, "model": [], "parameters": [], "tensors": [] }),
+                &json!({ "equal": true, "digests": digests, "model": [], "parameters": [], "tensors": [] }),
             )?,
             false => output::print(&format!("the same model: {}\n", a.digest()))?,
         }
@@ -51,6 +53,7 @@ pub fn run(args: Args) -> Outcome {
     if args.json {
         output::print_json(&json!({
             "equal": false,
+            "digests": digests,
             "model": to_json(&model),
             "parameters": to_json(&parameters),
             "tensors": to_json(&tensors),
@@ -60,7 +63,9 @@ pub fn run(args: Args) -> Outcome {
             true => String::new(),
             false => format!("{}\n{}", output::heading(title), table(rows)),
         };
+        let digests = format!("a  {}\nb  {}\n", a.digest(), b.digest());
         let sections = [
+            format!("{}\n{digests}", output::heading("Digests")),
             section("Model", &model),
             section("Parameters", &parameters),
             section("Tensors", &tensors),
@@ -75,9 +80,41 @@ struct Difference {
     name: String,
     a: Option<Value>,
     b: Option<Value>,
-    /// For tensors of one shape, the largest distance between two elements.
-    distance: Option<f64>,
+    /// What happened to a tensor.
+    change: Option<Change>,
 }
+
+/// What happened to a tensor between the first bundle and the second.
+enum Change {
+    Added,
+    Removed,
+    Reshaped,
+    Retyped,
+    /// The largest distance between two elements in the same place.
+    Values(f64),
+}
+
+impl Change {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Reshaped => "reshaped",
+            Self::Retyped => "retyped",
+            Self::Values(_) => "values",
+        }
+    }
+
+    fn distance(&self) -> Option<f64> {
+        match self {
+            Self::Values(distance) => Some(*distance),
+            _ => None,
+        }
+    }
+}
+
+/// A tensor's dtype and shape.
+type Described = (DType, Vec<usize>);
 
 fn identity(bundle: &Bundle) -> Value {
     json!({
@@ -106,7 +143,7 @@ fn differences(a: &Value, b: &Value) -> Vec<Difference> {
         a: of(&a, &name),
         b: of(&b, &name),
         name,
-        distance: None,
+        change: None,
     };
     names
         .map(difference)
@@ -123,47 +160,61 @@ fn tensors(a: &Bundle, b: &Bundle) -> Outcome<Vec<Difference>> {
     for (network, name) in names {
         let key = (network.clone(), name.clone());
         let (left, right) = (of_a.get(&key), of_b.get(&key));
-        let mut distance = None;
-        if left == right {
-            let (left, right) = (a.tensor(network, name)?, b.tensor(network, name)?);
-            let furthest = furthest(&left, &right)?;
-            // A not-a-number is at no distance from anything.
-            if furthest == 0.0 {
-                continue;
-            }
-            distance = Some(furthest);
-        }
-        let text = |description: Option<&String>| description.cloned().map(Value::String);
+        let change = match (left, right) {
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+            (Some(left), Some(right)) if left.1 != right.1 => Change::Reshaped,
+            (Some(left), Some(right)) if left.0 != right.0 => Change::Retyped,
+            _ => match furthest(&a.tensor(network, name)?, &b.tensor(network, name)?)? {
+                Some(distance) => Change::Values(distance),
+                None => continue,
+            },
+        };
         found.push(Difference {
             name: format!("{network}/{name}"),
-            a: text(left),
-            b: text(right),
-            distance,
+            a: left.map(described_text),
+            b: right.map(described_text),
+            change: Some(change),
         });
     }
     Ok(found)
 }
 
 /// Every tensor's type and shape.
-fn described(bundle: &Bundle) -> BTreeMap<(String, String), String> {
+fn described(bundle: &Bundle) -> BTreeMap<(String, String), Described> {
     let mut tensors = BTreeMap::new();
     for network in bundle.networks() {
         for tensor in network.tensors() {
             let key = (network.name().to_owned(), tensor.name.to_owned());
-            tensors.insert(key, format!("{} {:?}", tensor.dtype.as_str(), tensor.shape));
+            tensors.insert(key, (tensor.dtype, tensor.shape.to_vec()));
         }
     }
     tensors
 }
 
-/// The largest distance between elements in the same place.
-fn furthest(a: &Tensor, b: &Tensor) -> Outcome<f64> {
+fn described_text((dtype, shape): &Described) -> Value {
+    format!("{} {shape:?}", dtype.as_str()).into()
+}
+
+/// The largest distance between elements in the same place; `None` if all are the same to the
+/// bit. A not-a-number is at no distance from anything, and the largest then.
+fn furthest(a: &Tensor, b: &Tensor) -> Outcome<Option<f64>> {
+    if a.dtype() == DType::I64 {
+        // Of these f64 cannot tell all apart.
+        let flat = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<i64>();
+        let (a, b) = (flat(a)?, flat(b)?);
+        let distances = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b));
+        return Ok(distances
+            .max()
+            .filter(|most| *most > 0)
+            .map(|most| most as f64));
+    }
     let flat = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let (a, b) = (flat(a)?, flat(b)?);
-    Ok(a.iter()
-        .zip(&b)
+    let changed = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits());
+    Ok(changed
         .map(|(a, b)| (a - b).abs())
-        .fold(0.0, |most, distance| {
+        .reduce(|most, distance| {
             if distance > most || distance.is_nan() {
                 distance
             } else {
@@ -173,21 +224,24 @@ fn furthest(a: &Tensor, b: &Tensor) -> Outcome<f64> {
 }
 
 fn to_json(rows: &[Difference]) -> Value {
-    rows.iter()
-        .map(|row| match row.distance {
-            Some(distance) => {
-                json!({ "name": row.name, "a": row.a, "b": row.b, "distance": distance })
-            }
-            None => json!({ "name": row.name, "a": row.a, "b": row.b }),
-        })
-        .collect()
+    let row = |row: &Difference| {
+        let mut json = json!({ "name": row.name, "a": row.a, "b": row.b });
+        if let Some(change) = &row.change {
+            json["change"] = change.name().into();
+        }
+        if let Some(distance) = row.change.as_ref().and_then(Change::distance) {
+            json["distance"] = distance.into();
+        }
+        json
+    };
+    rows.iter().map(row).collect()
 }
 
 fn table(rows: &[Difference]) -> String {
     let mut table = Table::new(&["name", "a", "b"], &[]);
     let cell = |value: &Option<Value>| value.as_ref().map_or("absent".to_owned(), show);
     for row in rows {
-        let b = match row.distance {
+        let b = match row.change.as_ref().and_then(Change::distance) {
             Some(distance) => format!("differs by up to {}", text::short(distance)),
             None => cell(&row.b),
         };

@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use atlas_models::chem::Smiles;
-use atlas_models::data::{LatentFormat, LatentWriter, Skipped};
+use atlas_models::data::{LatentFormat, LatentWriter, Row, Skipped};
 use atlas_models::models::{self, MoleculeAutoencoder};
 use candle_core::DType;
 
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
-use crate::molecules::{self, Rows};
+use crate::molecules;
 use crate::output;
 use crate::partial::Partial;
 use crate::progress::Progress;
@@ -48,7 +48,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Outcome {
     let target = Target::open(&args.output)?;
-    let mut rows = Rows::open(&args.input)?;
+    let mut rows = molecules::open(&args.input)?;
     let model = models::registry().load(&args.bundle)?;
     if let Target::File(..) = target {
         interrupt::watch("stopping after this batch, leaving no file")?;
@@ -64,13 +64,13 @@ pub fn run(args: Args) -> Outcome {
     let mut skipped = Vec::new();
     let progress = Progress::counting(None, "molecules");
     loop {
-        let batch = rows.read(BATCH)?;
+        let batch: Vec<_> = rows.by_ref().take(BATCH).collect::<Result<_, _>>()?;
         if batch.is_empty() {
             break;
         }
         let smiles = known(&*model, batch, &mut skipped);
         if !args.skip_invalid {
-            molecules::refuse(rows.source(), &skipped)?;
+            molecules::refuse(rows.source(), &skipped, skipped.len())?;
         }
         encoding.write(&smiles)?;
         progress.done(encoding.count);
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Outcome {
         }
     }
     drop(progress);
-    molecules::report_skipped(rows.source(), &skipped);
+    molecules::report_skipped(rows.source(), &skipped, skipped.len());
     if encoding.count == 0 {
         return Err(Failure::new(format_args!(
             "{} holds no molecule",
@@ -106,15 +106,15 @@ pub fn run(args: Args) -> Outcome {
 /// The molecules of a batch that the model can represent.
 fn known(
     model: &dyn MoleculeAutoencoder,
-    batch: Vec<molecules::Row>,
+    batch: Vec<Result<Row, Skipped>>,
     skipped: &mut Vec<Skipped>,
 ) -> Vec<Smiles> {
     let mut smiles = Vec::with_capacity(batch.len());
     for row in batch {
-        let row = row.and_then(|(line, smiles)| match model.prepare(&smiles) {
-            Ok(_) => Ok(smiles),
+        let row = row.and_then(|row| match model.prepare(&row.smiles) {
+            Ok(_) => Ok(row.smiles),
             Err(error) => Err(Skipped {
-                line,
+                line: row.line,
                 why: error.to_string(),
             }),
         });

@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Outcome {
         Some(path) => read(path, &*model, args.skip_invalid)?,
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    molecules::report_skipped(&data.source, &data.skipped);
+    molecules::report_skipped(&data.source, &data.skipped, data.skipped.len());
     let mut chosen = choose(&data, trained_on.as_ref(), args.all)?;
     if let Some(limit) = args.limit {
         chosen

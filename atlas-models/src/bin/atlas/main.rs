@@ -6,7 +6,9 @@ mod diff;
 mod encode;
 mod evaluate;
 mod failure;
+mod import;
 mod inspect;
+mod interpolate;
 mod interrupt;
 mod models;
 mod molecules;
@@ -15,6 +17,7 @@ mod output;
 mod params;
 mod partial;
 mod progress;
+mod sample;
 mod table;
 mod text;
 mod train;
@@ -31,6 +34,7 @@ Examples:
   atlas evaluate runs/gru-vae                     how much it reconstructs
   atlas encode runs/gru-vae -i in.smi -o z.npy    molecules to latents
   atlas decode runs/gru-vae -i z.npy -o out.smi   and back
+  atlas sample runs/gru-vae -n 1000 -o new.smi    new molecules
 
 Results go to standard output, messages and progress to standard error. The exit code is 0 for
 success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.";
@@ -48,28 +52,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Args),
+    // Boxed: its many flags would make every command as large.
+    Train(Box<train::Args>),
     Evaluate(evaluate::Args),
     Encode(encode::Args),
     Decode(decode::Args),
+    Sample(sample::Args),
+    Interpolate(interpolate::Args),
     Models(models::Args),
     Params(params::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Import(import::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Encode(args) => encode::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Interpolate(args) => interpolate::run(args),
         Command::Models(args) => models::run(args),
         Command::Params(args) => params::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Diff(args) => diff::run(args),
+        Command::Import(args) => import::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,9 @@
 //! SMILES files, row by row.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use atlas_models::chem::Smiles;
-use atlas_models::data::{Invalid, Molecules, Skipped};
+use atlas_models::data::{Invalid, Molecules, Rows, Skipped};
 use atlas_models::models::MoleculeAutoencoder;
 
 use crate::failure::{Failure, Outcome};
@@ -78,16 +76,26 @@ pub fn keep_known(
     Ok(())
 }
 
+/// Opens a file that is read some rows at a time.
+pub fn open(path: &Path) -> Outcome<Rows> {
+    warn_of_terminal(path);
+    Ok(Rows::open(path)?)
+}
+
 fn refuse_skipped(molecules: &Molecules, skip_invalid: bool) -> Outcome {
     match skip_invalid {
         true => Ok(()),
-        false => refuse(&molecules.source, &molecules.skipped),
+        false => refuse(
+            &molecules.source,
+            &molecules.skipped,
+            molecules.skipped.len(),
+        ),
     }
 }
 
-/// An error that names each bad row, if there is one.
-pub fn refuse(source: &str, rows: &[Skipped]) -> Outcome {
-    if rows.is_empty() {
+/// An error if there are bad rows, of which `rows` are the first.
+pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Outcome {
+    if count_of_all == 0 {
         return Ok(());
     }
     let mut problems: Vec<String> = rows
@@ -95,11 +103,11 @@ pub fn refuse(source: &str, rows: &[Skipped]) -> Outcome {
         .take(NAMED)
         .map(|row| format!("{source}:{}: {}", row.line, row.why))
         .collect();
-    if rows.len() > NAMED {
-        problems.push(format!("and {} more", rows.len() - NAMED));
+    if count_of_all > problems.len() {
+        problems.push(format!("and {} more", count_of_all - problems.len()));
     }
     let problems = problems.join("\n  ");
-    match rows.len() {
+    match count_of_all {
         1 => Err(Failure::new(format_args!(
             "{problems}\n(--skip-invalid leaves such rows out)"
         ))),
@@ -110,15 +118,15 @@ pub fn refuse(source: &str, rows: &[Skipped]) -> Outcome {
     }
 }
 
-/// Says which rows were left out.
-pub fn report_skipped(source: &str, rows: &[Skipped]) {
+/// Says which rows were left out, of which `rows` are the first.
+pub fn report_skipped(source: &str, rows: &[Skipped], count_of_all: usize) {
     for row in rows.iter().take(NAMED) {
         output::say(&format_args!("skipped {source}:{}: {}", row.line, row.why));
     }
-    if !rows.is_empty() {
+    if count_of_all > 0 {
         output::say(&format_args!(
             "skipped {} of {source}",
-            count(rows.len(), "row")
+            count(count_of_all, "row")
         ));
     }
 }
@@ -127,93 +135,5 @@ pub fn report_skipped(source: &str, rows: &[Skipped]) {
 pub fn warn_of_terminal(path: &Path) {
     if path == Path::new("-") && io::stdin().is_terminal() {
         output::say(&"reading from the terminal; Ctrl-D ends the input");
-    }
-}
-
-/// A SMILES file that is read some rows at a time.
-pub struct Rows {
-    from: Box<dyn BufRead>,
-    source: String,
-    line: usize,
-}
-
-/// A molecule and its line, or why the row is none.
-pub type Row = Result<(usize, Smiles), Skipped>;
-
-impl Rows {
-    /// Opens a file; `-` is standard input.
-    pub fn open(path: &Path) -> Outcome<Self> {
-        warn_of_terminal(path);
-        let source = source_name(path);
-        let from: Box<dyn BufRead> = match path == Path::new("-") {
-            true => Box::new(io::stdin().lock()),
-            false => {
-                let file = File::open(path);
-                Box::new(BufReader::new(file.map_err(|error| {
-                    Failure::new(format_args!("cannot open {source}: {error}"))
-                })?))
-            }
-        };
-        Ok(Self {
-            from,
-            source,
-            line: 0,
-        })
-    }
-
-    /// What messages call the file.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// At most `most` further rows; none at the end. Empty lines are no rows.
-    pub fn read(&mut self, most: usize) -> Outcome<Vec<Row>> {
-        let mut rows = Vec::new();
-        let mut bytes = Vec::new();
-        while rows.len() < most {
-            bytes.clear();
-            let read = self.from.read_until(b'\n', &mut bytes);
-            if read.map_err(|error| {
-                Failure::new(format_args!("cannot read {}: {error}", self.source))
-            })? == 0
-            {
-                break;
-            }
-            self.line += 1;
-            rows.extend(parse(self.line, &bytes));
-        }
-        Ok(rows)
-    }
-}
-
-fn parse(line: usize, bytes: &[u8]) -> Option<Row> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            return Some(Err(Skipped {
-                line,
-                why: format!("byte {}: not UTF-8", error.valid_up_to()),
-            }));
-        }
-    };
-    let text = text
-        .strip_prefix('\u{feff}')
-        .filter(|_| line == 1)
-        .unwrap_or(text);
-    let smiles = text.split_ascii_whitespace().next()?;
-    Some(match Smiles::parse(smiles) {
-        Ok(parsed) => Ok((line, parsed)),
-        Err(error) => Err(Skipped {
-            line,
-            why: format!("`{}`: {error}", shorten(smiles)),
-        }),
-    })
-}
-
-/// A text that fits on a line of a message.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

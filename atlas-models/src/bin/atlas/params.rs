@@ -1,7 +1,9 @@
 //! `atlas params`
 
+use atlas_core::Params as _;
 use atlas_core::params::{Field, Kind, Schema};
 use atlas_models::models;
+use atlas_models::train::TrainParams;
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;
@@ -13,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   atlas params gru-vae
   atlas params gru-vae --schema > gru-vae.schema.json
+  atlas params --train
   atlas train --set latent_size=64 --set dropout=0.1";
 
 /// Show the parameters of an architecture: type, default, constraint, what each one is
@@ -20,7 +23,11 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The architecture; `atlas models` lists them
-    model: String,
+    #[arg(required_unless_present = "train")]
+    model: Option<String>,
+    /// Show the parameters of training instead, which --train-set sets
+    #[arg(long, conflicts_with = "model")]
+    train: bool,
     /// Print JSON Schema (2020-12) of a --params file
     #[arg(long)]
     schema: bool,
@@ -31,8 +38,13 @@ pub struct Args {
 
 pub fn run(args: Args) -> Outcome {
     let registry = models::registry();
-    let entry = registry.entry(&args.model)?;
-    let schema = entry.schema();
+    let (name, version, schema) = match &args.model {
+        Some(model) => {
+            let entry = registry.entry(model)?;
+            (entry.name(), Some(entry.version()), entry.schema())
+        }
+        None => ("training", None, TrainParams::schema()),
+    };
     if args.schema {
         return output::print_json(&schema.to_json_schema());
     }
@@ -40,9 +52,9 @@ pub fn run(args: Args) -> Outcome {
     list(&schema, "", &schema.complete(&json!({})), &mut rows);
     if args.json {
         return output::print_json(&json!({
-            "model": entry.name(),
-            "version": entry.version(),
-            "doc": entry.doc(),
+            "model": args.model.as_ref().map(|_| name),
+            "version": version,
+            "doc": schema.doc(),
             "parameters": rows.iter().map(Row::to_json).collect::<Value>(),
         }));
     }
@@ -57,7 +69,10 @@ pub fn run(args: Args) -> Outcome {
             .map_or_else(|| "(required)".to_owned(), Value::to_string);
         table.row([row.name, row.kind, default, row.constraint, row.doc]);
     }
-    let heading = output::heading(&format!("{} version {}", entry.name(), entry.version()));
+    let heading = output::heading(&match version {
+        Some(version) => format!("{name} version {version}"),
+        None => name.to_owned(),
+    });
     output::print(&format!(
         "{heading}\n{}",
         table.render(output::terminal_width())

@@ -19,51 +19,77 @@ Examples:
 ///
 /// Reads every byte, names everything that is wrong, and then loads the model, which compares
 /// every tensor with what the model asks for and recomputes the outputs that were saved with it.
-/// The exit code is 1 if anything is wrong.
+/// Of a model that this program does not have, the files are checked. The exit code is 1 if
+/// anything is wrong.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
-    /// Print a JSON object with bundle, whole and findings
+    /// Print a JSON object with bundle, model, digest, whole, behaviour (whether it was checked) and
+    /// findings
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: Args) -> Outcome {
-    let bundle = Bundle::open(&args.bundle)?;
+    let bundle = match Bundle::open(&args.bundle) {
+        Ok(bundle) => bundle,
+        // Nothing else can be said of a bundle that does not say what it is.
+        Err(error) if error.is_corrupt() => return report(&args, None, &[error]),
+        Err(error) => return Err(error.into()),
+    };
     let mut findings = bundle.findings();
-    if findings.is_empty() {
+    if findings.is_empty() && is_known(&bundle) {
         findings.extend(models::registry().load(&args.bundle).err());
     }
+    report(&args, Some(&bundle), &findings)
+}
+
+fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error]) -> Outcome {
     let whole = findings.is_empty();
-    let texts: Vec<String> = findings.iter().map(Error::to_string).collect();
+    // Of another program's model nobody here knows the behaviour.
+    let behaviour = whole && bundle.is_some_and(is_known);
     if args.json {
+        let texts = findings.iter().map(|finding| finding.to_string());
         output::print_json(&json!({
             "bundle": args.bundle,
-            "model": bundle.model(),
-            "digest": bundle.digest(),
+            "model": bundle.map(Bundle::model),
+            "digest": bundle.map(Bundle::digest),
             "whole": whole,
-            "findings": texts.iter().map(String::as_str).collect::<Value>(),
+            "behaviour": behaviour,
+            "findings": texts.collect::<Value>(),
         }))?;
-    } else if whole {
-        let size: u64 = bundle.networks().map(|network| network.bytes()).sum();
-        output::print(&format!(
-            "{}: whole: {} version {}, {}, {}, digest {}\n",
-            args.bundle.display(),
-            bundle.model(),
-            bundle.version(),
-            count(bundle.networks().len(), "network"),
-            bytes(size),
-            bundle.digest(),
-        ))?;
+    } else if let Some(bundle) = bundle.filter(|_| whole) {
+        output::print(&summary(args, bundle, behaviour))?;
     } else {
-        output::print(
-            &texts
-                .iter()
-                .map(|text| format!("{text}\n"))
-                .collect::<String>(),
-        )?;
+        let lines = findings.iter().map(|finding| format!("{finding}\n"));
+        output::print(&lines.collect::<String>())?;
     }
     if whole { Ok(()) } else { Err(Failure::No) }
+}
+
+/// Whether this program has the bundle's model.
+fn is_known(bundle: &Bundle) -> bool {
+    models::registry().entry(bundle.model()).is_ok()
+}
+
+fn summary(args: &Args, bundle: &Bundle, behaviour: bool) -> String {
+    let size: u64 = bundle.networks().map(|network| network.bytes()).sum();
+    let mut line = format!(
+        "{}: whole: {} version {}, {}, {}, digest {}\n",
+        args.bundle.display(),
+        bundle.model(),
+        bundle.version(),
+        count(bundle.networks().len(), "network"),
+        bytes(size),
+        bundle.digest(),
+    );
+    if !behaviour {
+        line += &format!(
+            "behaviour not checked: this program has no model `{}`\n",
+            bundle.model()
+        );
+    }
+    line
 }

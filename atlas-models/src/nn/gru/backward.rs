@@ -8,7 +8,7 @@
 use crate::nn::lanes::{Kernel, Lanes, Real};
 use crate::nn::panels::{PLAIN_REGISTERS, Panels};
 use crate::nn::product::{Destination, Product};
-use crate::nn::shared::Shared;
+use crate::nn::shared::{Blocks, Shared};
 
 /// The sequences of one thread, back through all steps.
 pub(super) struct Backward<'a, T> {
@@ -30,7 +30,7 @@ pub(super) struct Backward<'a, T> {
     /// starts at zero and ends as the gradient of the initial states.
     pub(super) carry: Shared<'a, T>,
     pub(super) group: usize,
-    pub(super) groups: usize,
+    pub(super) blocks: Blocks,
 }
 
 impl<T: Real> Kernel for Backward<'_, T> {
@@ -39,11 +39,15 @@ impl<T: Real> Kernel for Backward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let block = V::ACCUMULATORS / PLAIN_REGISTERS;
+        let Blocks {
+            rows: block,
+            groups,
+        } = self.blocks;
+        debug_assert!(block <= V::ACCUMULATORS / PLAIN_REGISTERS);
         let panels = self.hidden.div_ceil(PLAIN_REGISTERS * V::COUNT);
         for step in (0..self.batch_sizes.len()).rev() {
             let active = self.batch_sizes[step];
-            let starts = (self.group * block..active).step_by(self.groups * block);
+            let starts = (self.group * block..active).step_by(groups * block);
             // SAFETY: the layer's constructor matched every length; blocks of
             // different groups are different rows and sequences.
             unsafe {

@@ -10,7 +10,7 @@ use crate::nn::activation::{sigmoid, tanh};
 use crate::nn::lanes::{Kernel, Lanes, Real};
 use crate::nn::panels::{Panels, multiply};
 use crate::nn::recurrent::{Gates, Inputs};
-use crate::nn::shared::Shared;
+use crate::nn::shared::{Blocks, Shared};
 
 /// Gates of a GRU: reset, update, new.
 pub(super) const GATES: usize = 3;
@@ -36,9 +36,9 @@ pub(super) struct Forward<'a, T> {
     pub(super) gates: Option<Gates<'a, T>>,
     /// The states, `[rows, hidden]`.
     pub(super) output: Shared<'a, T>,
-    /// Which sequences: every `groups`-th block of rows from `group` on.
+    /// Which sequences: every `blocks.groups`-th block from `group` on.
     pub(super) group: usize,
-    pub(super) groups: usize,
+    pub(super) blocks: Blocks,
 }
 
 /// Consecutive rows of one step.
@@ -55,7 +55,11 @@ impl<T: Real> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let block = V::ACCUMULATORS / GATES;
+        let Blocks {
+            rows: block,
+            groups,
+        } = self.blocks;
+        debug_assert!(block <= V::ACCUMULATORS / GATES);
         for step in 0..self.batch_sizes.len() {
             let active = self.batch_sizes[step];
             for panel in 0..self.hidden.div_ceil(V::COUNT) {
@@ -65,7 +69,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
                     // SAFETY: the layer's constructor matched every length; blocks of
                     // different groups are different rows.
                     unsafe { self.block::<V>(step, position, rows, panel) };
-                    position += self.groups * block;
+                    position += groups * block;
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::nn::packing::Packing;
 use crate::nn::panels::{Columns, Panels};
 use crate::nn::recurrent::{Gates, LayerInput, TokenIds, with_inputs};
 use crate::nn::reduce::add_columns;
-use crate::nn::shared::{Shared, each_group, groups_of};
+use crate::nn::shared::{Blocks, Shared, each_group};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -78,10 +78,10 @@ fn forward<T: Real>(
         keep,
     });
     let states = Shared::new(&mut output);
-    let groups = groups_of(packing.batch(), recurrent.block_rows());
+    let blocks = Blocks::of(packing.batch(), recurrent.block_rows());
     with_inputs(input, |inputs| {
         read(bias, |bias: &[T]| {
-            each_group(groups, |group| {
+            each_group(blocks.groups, |group| {
                 isa.run(Forward {
                     hidden,
                     batch_sizes: packing.batch_sizes(),
@@ -94,7 +94,7 @@ fn forward<T: Real>(
                     gates: buffer,
                     output: states,
                     group,
-                    groups,
+                    blocks,
                 });
             });
         })
@@ -221,9 +221,9 @@ impl<T: Real> Layer<T> {
             })
         })?;
         let mut carry = vec![T::zero(); packing.batch() * hidden];
-        let groups = groups_of(packing.batch(), right.block_rows());
+        let blocks = Blocks::of(packing.batch(), right.block_rows());
         let (gates, shared) = (Shared::new(gates), Shared::new(&mut carry));
-        each_group(groups, |group| {
+        each_group(blocks.groups, |group| {
             isa.run(BackwardSteps {
                 hidden,
                 batch_sizes: packing.batch_sizes(),
@@ -235,7 +235,7 @@ impl<T: Real> Layer<T> {
                 gates,
                 carry: shared,
                 group,
-                groups,
+                blocks,
             });
         });
         Ok(carry)

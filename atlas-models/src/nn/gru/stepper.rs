@@ -8,7 +8,7 @@ use crate::nn::linear::{Linear, linear};
 use crate::nn::panels::{Columns, Panels};
 use crate::nn::product::{Destination, Product};
 use crate::nn::recurrent::{Gates, Inputs, check_shape, local};
-use crate::nn::shared::Shared;
+use crate::nn::shared::{Blocks, Shared};
 use crate::nn::tokens::TokenModel;
 use candle_core::{Result, Tensor, bail};
 
@@ -200,7 +200,7 @@ impl GruStepper {
                 gates,
                 output: Shared::new(&mut next),
                 group: 0,
-                groups: 1,
+                blocks: Blocks::of_one_thread(layer.recurrent.block_rows()),
             });
             state.layers[index] = next;
         }

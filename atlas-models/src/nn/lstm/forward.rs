@@ -4,7 +4,7 @@ use crate::nn::activation::{sigmoid, tanh};
 use crate::nn::lanes::{Kernel, Lanes, Real};
 use crate::nn::panels::{Panels, multiply};
 use crate::nn::recurrent::{Gates, Inputs};
-use crate::nn::shared::Shared;
+use crate::nn::shared::{Blocks, Shared};
 
 /// Gates of an LSTM: input, forget, cell, output.
 pub(super) const GATES: usize = 4;
@@ -29,9 +29,9 @@ pub(super) struct Forward<'a, T> {
     pub(super) gates: Option<Gates<'a, T>>,
     /// The states and the cells, `[rows, hidden]`.
     pub(super) output: [Shared<'a, T>; 2],
-    /// Which sequences: every `groups`-th block of rows from `group` on.
+    /// Which sequences: every `blocks.groups`-th block from `group` on.
     pub(super) group: usize,
-    pub(super) groups: usize,
+    pub(super) blocks: Blocks,
 }
 
 /// A row, and where the sequence's state and cell before it are.
@@ -47,11 +47,15 @@ impl<T: Real> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let block = V::ACCUMULATORS / GATES;
+        let Blocks {
+            rows: block,
+            groups,
+        } = self.blocks;
+        debug_assert!(block <= V::ACCUMULATORS / GATES);
         for step in 0..self.batch_sizes.len() {
             let active = self.batch_sizes[step];
             for panel in 0..self.hidden.div_ceil(V::COUNT) {
-                for position in (self.group * block..active).step_by(self.groups * block) {
+                for position in (self.group * block..active).step_by(groups * block) {
                     let rows = block.min(active - position);
                     // SAFETY: the layer matched every length; blocks of different
                     // groups are different rows.

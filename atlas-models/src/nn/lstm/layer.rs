@@ -10,7 +10,7 @@ use crate::nn::packing::Packing;
 use crate::nn::panels::{Columns, Panels};
 use crate::nn::recurrent::{Gates, LayerInput, RecurrentWeights, TokenIds, with_inputs};
 use crate::nn::reduce::add_columns;
-use crate::nn::shared::{Shared, each_group, groups_of};
+use crate::nn::shared::{Blocks, Shared, each_group};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,10 +103,10 @@ fn forward<T: Real>(
     states.resize(rows * hidden, T::zero());
     let mut cells = vec![T::zero(); rows * hidden];
     let output = [Shared::new(&mut states), Shared::new(&mut cells)];
-    let groups = groups_of(packing.batch(), recurrent.block_rows());
+    let blocks = Blocks::of(packing.batch(), recurrent.block_rows());
     with_inputs(input, |inputs| {
         read(&weights.bias_hh, |bias: &[T]| {
-            each_group(groups, |group| {
+            each_group(blocks.groups, |group| {
                 isa.run(Forward {
                     hidden,
                     batch_sizes: packing.batch_sizes(),
@@ -119,7 +119,7 @@ fn forward<T: Real>(
                     gates: buffer,
                     output,
                     group,
-                    groups,
+                    blocks,
                 });
             });
         })
@@ -255,8 +255,8 @@ impl<T: Real> Layer<T> {
         }
         let carry = [Shared::new(&mut states), Shared::new(&mut cells)];
         let gates = Shared::new(&mut kept.gates);
-        let groups = groups_of(packing.batch(), right.block_rows());
-        each_group(groups, |group| {
+        let blocks = Blocks::of(packing.batch(), right.block_rows());
+        each_group(blocks.groups, |group| {
             isa.run(BackwardSteps {
                 hidden,
                 batch_sizes: packing.batch_sizes(),
@@ -268,7 +268,7 @@ impl<T: Real> Layer<T> {
                 gates,
                 carry,
                 group,
-                groups,
+                blocks,
             });
         });
         Ok([states, cells])

@@ -1,15 +1,18 @@
 //! `atlas train`
 
+mod folder;
+mod metrics;
 mod parameters;
 mod plan;
 mod problems;
+mod settings;
 mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use atlas_models::models::DEFAULT_MODEL;
-use atlas_models::train::{self, Outcome as Ended, Run, Stopped};
+use atlas_models::models::MoleculeAutoencoder;
+use atlas_models::train::{self, Outcome as Ended, Stopped};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
@@ -17,6 +20,7 @@ use crate::interrupt;
 use crate::notes::{headline, molecules_of, scores};
 use crate::output;
 use crate::text::{clock, count, grouped};
+use folder::RunFolder;
 use plan::Plan;
 use watch::{Saved, Watch};
 
@@ -26,11 +30,16 @@ Examples:
   atlas train --data zinc.smi --out runs/zinc --max-minutes 30
   atlas train --data zinc.smi --set latent_size=64 --set dropout=0.1 --weight kl=0.1
   atlas train --data zinc.smi --params params.json --epochs 50 --json | jq .held_out.exact_share
+  atlas train --data zinc.smi --train-set 'annealing.weights=[\"kl\"]' --train-set schedule=step
+  atlas train --resume --out runs/zinc
 
 Parameters are the model's defaults or, without --data, smaller ones that suit the built-in
-molecules; then those of the --params file; then those of --set. The last line printed is the bundle's path and how many
-held-out molecules it reconstructs. Ctrl-C ends training after the step under way and leaves the
-bundle of the last full epoch; the exit code is then 130.";
+molecules; then those of the --params file; then those of --set. The last line printed is the
+bundle's path and how many held-out molecules it reconstructs.
+
+Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
+and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
+and ends with the very model that it would have ended with; without a checkpoint it starts anew.";
 
 /// Train an autoencoder and save it as a bundle, after every epoch
 ///
@@ -47,22 +56,26 @@ pub struct Args {
     /// Molecules that are kept out of training, to evaluate on [default: a tenth, at most 1000]
     #[arg(help_heading = "Data", long, value_name = "N")]
     held_out: Option<usize>,
-    /// Seed that draws the held-out molecules; the same ones whatever --seed is
-    #[arg(help_heading = "Data", long, value_name = "N", default_value_t = 0)]
-    split_seed: u64,
+    /// Seed that draws the held-out molecules; the same ones whatever --seed is [default: 0]
+    #[arg(help_heading = "Data", long, value_name = "N")]
+    split_seed: Option<u64>,
     /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
     #[arg(help_heading = "Data", long)]
     skip_invalid: bool,
-    /// Architecture; `atlas models` lists them
-    #[arg(help_heading = "Model", long, value_name = "MODEL", default_value = DEFAULT_MODEL)]
-    model: String,
+    /// Memory for molecules, beyond which they go to a temporary file; some 50 bytes a molecule
+    /// come on top [default: 512]
+    #[arg(help_heading = "Data", long, value_name = "MIB")]
+    memory: Option<usize>,
+    /// Architecture; `atlas models` lists them [default: gru-vae]
+    #[arg(help_heading = "Model", long, value_name = "MODEL")]
+    model: Option<String>,
     /// Set a parameter of the model; `atlas params MODEL` lists them. Can be repeated
     #[arg(help_heading = "Model", long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// JSON object of parameters of the model
     #[arg(help_heading = "Model", long, value_name = "FILE")]
     params: Option<PathBuf>,
-    /// Times that every molecule is seen [default: 20; 8 for the built-in molecules]
+    /// Times that every molecule is seen [default: 20; 5 for the built-in molecules]
     #[arg(help_heading = "Training", long, value_name = "N")]
     epochs: Option<usize>,
     /// End training after so many minutes; evaluation and saving do not count [default: none; 4.5
@@ -85,9 +98,12 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     lr: Option<f64>,
-    /// Seed of initial weights, order of molecules and noise
-    #[arg(help_heading = "Training", long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// Seed of initial weights, order of molecules and noise [default: 0]
+    #[arg(help_heading = "Training", long, value_name = "N")]
+    seed: Option<u64>,
+    /// Set a parameter of training; `atlas params --train` lists them. Can be repeated
+    #[arg(help_heading = "Training", long, value_name = "NAME=VALUE")]
+    train_set: Vec<String>,
     /// Weigh a part of the loss. Can be repeated
     #[arg(help_heading = "Training", long, value_name = "NAME=WEIGHT", value_parser = parse_weight)]
     weight: Vec<(String, f64)>,
@@ -97,6 +113,15 @@ pub struct Args {
     /// Folder of the bundle; a bundle that is there is replaced [default: runs/MODEL]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Go on from the checkpoint in DIR.run; other flags may be left out
+    #[arg(long)]
+    resume: bool,
+    /// Minutes of training between checkpoints; there is one after every epoch, too
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    checkpoint_minutes: f64,
+    /// Write a TensorBoard event file to DIR.run
+    #[arg(long)]
+    tensorboard: bool,
     /// Print a JSON object on one line at the end
     #[arg(long)]
     json: bool,
@@ -114,19 +139,23 @@ fn parse_weight(text: &str) -> Result<(String, f64), String> {
 }
 
 pub fn run(args: Args) -> Outcome {
-    let mut plan = Plan::of(&args)?;
-    plan.announce();
+    let (plan, mut model) = Plan::of(&args)?;
+    let folder = RunFolder::open(plan.folder.clone())?;
+    plan.announce(&*model);
     interrupt::watch("stopping after this step")?;
-    let run = Run {
-        params: plan.settings.clone(),
-        seed: args.seed,
-        max_time: plan.max_time,
-        weights: args.weight.clone(),
-        rows: &plan.lines,
+    let mut watch = Watch::new(&plan, &folder, &args)?;
+    let ended = match &plan.resumed {
+        Some((checkpoint, _)) => train::resume(
+            &mut *model,
+            &plan.examples,
+            &plan.run,
+            checkpoint,
+            &mut watch,
+        ),
+        None => train::train(&mut *model, &plan.examples, &plan.run, &mut watch),
     };
-    let mut watch = Watch::new(&plan.out, &plan.held_out, plan.note.clone());
-    let ended = train::train(&mut *plan.model, &plan.examples, &run, &mut watch);
-    let saved = watch.finish();
+    let saved = watch.saved();
+    drop(watch);
     let ended = ended.inspect_err(|_| {
         if let Some(saved) = &saved {
             let bundle = plan.out.display();
@@ -138,7 +167,12 @@ pub fn run(args: Args) -> Outcome {
     })?;
     match saved {
         Some(saved) if ended.stopped != Stopped::Interrupted => {
-            output::print(&format!("{}\n", result(&plan, &ended, &saved, args.json)?))
+            // A run that had ended before may have lost its bundle since.
+            if !plan.out.exists() {
+                model.save(&plan.out)?;
+            }
+            let result = result(&plan, &*model, &ended, &saved, args.json)?;
+            output::print(&format!("{result}\n"))
         }
         saved => Err(Failure::Interrupted(interrupted(&plan, &ended, saved))),
     }
@@ -147,38 +181,52 @@ pub fn run(args: Args) -> Outcome {
 /// What is said after Ctrl-C: how far training got, and what is left of it.
 fn interrupted(plan: &Plan, ended: &Ended, saved: Option<Saved>) -> String {
     let steps = grouped(usize::try_from(ended.steps).unwrap_or(usize::MAX));
-    let (epoch, epochs) = (ended.epochs, plan.settings.epochs);
+    let (epoch, epochs) = (ended.epochs, plan.run.params.epochs);
     let place = format!("interrupted in epoch {epoch} of {epochs}, at step {steps}");
-    let Some(saved) = saved else {
-        return format!("{place}; nothing was saved: the first save is after the first epoch");
+    let bundle = plan.out.display();
+    let bundle = match saved {
+        None => format!("there is no {bundle} before the first epoch has ended"),
+        Some(saved) => {
+            let held_out = saved
+                .held_out
+                .map_or(String::new(), |scores| format!(", {}", headline(&scores)));
+            format!(
+                "{bundle} is whole and holds epoch {}{held_out}",
+                saved.epoch
+            )
+        }
     };
-    let held_out = saved
-        .held_out
-        .map_or(String::new(), |scores| format!(", {}", headline(&scores)));
-    format!(
-        "{place}; {} is whole and holds epoch {}{held_out}",
-        plan.out.display(),
-        saved.epoch
-    )
+    format!("{place}; {bundle}; the same command with --resume goes on from this step")
 }
 
 /// The last line.
-fn result(plan: &Plan, ended: &Ended, saved: &Saved, json: bool) -> Outcome<String> {
+fn result(
+    plan: &Plan,
+    model: &dyn MoleculeAutoencoder,
+    ended: &Ended,
+    saved: &Saved,
+    json: bool,
+) -> Outcome<String> {
     if json {
-        return Ok(summary(plan, ended, saved)?.to_string());
+        return Ok(summary(plan, model, ended, saved)?.to_string());
     }
     let held_out = saved.held_out.as_ref();
     let held_out = held_out.map_or("no molecules held out".to_owned(), headline);
     Ok(format!("{}: {held_out}", plan.out.display()))
 }
 
-fn summary(plan: &Plan, ended: &Ended, saved: &Saved) -> Outcome<Value> {
+fn summary(
+    plan: &Plan,
+    model: &dyn MoleculeAutoencoder,
+    ended: &Ended,
+    saved: &Saved,
+) -> Outcome<Value> {
     Ok(json!({
         "bundle": plan.out,
-        "model": plan.model.name(),
-        "digest": plan.model.digest()?,
+        "model": model.name(),
+        "digest": model.digest()?,
         "data": plan.note.trained_on.data,
-        "stopped": stopped(ended.stopped),
+        "stopped": ended.stopped,
         "epochs": ended.epochs,
         "steps": ended.steps,
         "seconds": ended.elapsed.as_secs_f64(),
@@ -187,36 +235,30 @@ fn summary(plan: &Plan, ended: &Ended, saved: &Saved) -> Outcome<Value> {
     }))
 }
 
-/// Why training ended, in a word.
-fn stopped(stopped: Stopped) -> &'static str {
-    match stopped {
-        Stopped::Finished => "finished",
-        Stopped::TimeUp => "time-up",
-        Stopped::Interrupted => "interrupted",
-    }
-}
-
 impl Plan {
     /// Says what is about to happen.
-    fn announce(&self) {
-        let elements: usize = self
-            .model
+    fn announce(&self, model: &dyn MoleculeAutoencoder) {
+        let elements: usize = model
             .networks()
             .iter()
             .map(atlas_core::NetworkVars::elements)
             .sum();
-        let limit = self.max_time.map_or(String::new(), |time: Duration| {
+        let limit = self.run.max_time.map_or(String::new(), |time: Duration| {
             format!(", at most {} in all", clock(time))
         });
         output::say(&format_args!(
             "{}: {} weights; {} to train on, {} held out; {} of {}{limit}",
-            self.model.name(),
+            model.name(),
             grouped(elements),
-            molecules_of(&self.note.trained_on.data.source, self.examples.len(), ""),
+            molecules_of(&self.note.trained_on.data.source, self.molecules(), ""),
             grouped(self.held_out.len()),
-            count(self.settings.epochs, "epoch"),
-            count(self.examples.len().div_ceil(self.settings.batch), "step"),
+            count(self.run.params.epochs, "epoch"),
+            count(self.molecules().div_ceil(self.run.params.batch), "step"),
         ));
+        if self.resumed.is_some() {
+            let checkpoint = RunFolder::checkpoint_in(&self.folder);
+            output::say(&format_args!("going on from {}", checkpoint.display()));
+        }
         if self.replaces {
             output::say(&format_args!(
                 "the bundle in {} will be replaced after the first epoch",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use atlas_core::Entry;
 use atlas_core::params::Schema;
-use atlas_models::data::Molecules;
+use atlas_models::data::Corpus;
 use atlas_models::models::{self, MoleculeAutoencoder, VOCABULARY};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use crate::failure::{Failure, Outcome};
 pub fn overrides(
     args: &Args,
     entry: &Entry<dyn MoleculeAutoencoder>,
-    data: Option<&Molecules>,
+    data: Option<&Corpus>,
     problems: &mut Problems,
 ) -> Value {
     let schema = entry.schema();
@@ -39,7 +39,7 @@ pub fn overrides(
         }
     }
     if schema.field(VOCABULARY).is_some() && overrides.get(VOCABULARY).is_none() {
-        match data.map(Molecules::vocabulary) {
+        match data.map(Corpus::vocabulary) {
             Some(Ok(vocabulary)) => overrides[VOCABULARY] = json!(vocabulary),
             Some(Err(error)) => problems.note(None, &error),
             // Without the data nothing is known of its tokens.
@@ -50,6 +50,30 @@ pub fn overrides(
         problems.note(None, &error);
     }
     overrides
+}
+
+/// Notes every parameter that the command gives another value than a checkpoint has.
+pub fn check_against(args: &Args, schema: &Schema, stored: &Value, problems: &mut Problems) {
+    let mut params = stored.clone();
+    if let Some(path) = &args.params
+        && let Some(given) = problems.take(read_params(path))
+    {
+        merge(&mut params, given);
+    }
+    for assignment in &args.set {
+        match schema.overrides(params.clone(), [assignment]) {
+            Ok(assigned) => params = assigned,
+            Err(error) => problems.note(Some("--set"), &error),
+        }
+    }
+    for (name, given) in params.as_object().into_iter().flatten() {
+        if stored[name] != *given {
+            problems.add(format!(
+                "`{name}` = {given}: the run was begun with {}, and --resume goes on with it",
+                stored[name]
+            ));
+        }
+    }
 }
 
 /// Checks every parameter but the vocabulary.

@@ -1,171 +1,230 @@
 //! What will be trained, on what, and how: all of it checked before training starts.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use atlas_core::{CreateOptions, Error, Params};
-use atlas_models::chem::{Smiles, Tokens};
-use atlas_models::data::Molecules;
-use atlas_models::models::{self, MoleculeAutoencoder};
-use atlas_models::train::TrainParams;
+use atlas_core::{Bundle, Checkpoint, CreateOptions, LoadOptions};
+use atlas_models::chem::Smiles;
+use atlas_models::data::{Corpus, Examples, Memory, Split, TokenStore};
+use atlas_models::models::{self, DEFAULT_MODEL, MoleculeAutoencoder};
+use atlas_models::train::Run;
 use serde_json::{Map, Value, json};
 
+use super::folder::RunFolder;
 use super::problems::Problems;
-use super::watch::Note;
+use super::settings::Settings;
+use super::watch::{Note, Record};
 use super::{Args, parameters};
 use crate::destination::{self, Found};
 use crate::failure::{Failure, Outcome};
 use crate::molecules;
 use crate::notes::{Data, HeldOut, TrainedOn};
+use crate::output;
 
 /// The most molecules that are held out unless the user says otherwise.
 const HELD_OUT: usize = 1000;
-/// Time for the built-in molecules on a slow machine, unless the user sets epochs or a time.
-const BUILT_IN_MINUTES: f64 = 4.5;
 
-/// The built-in molecules are learnt in a few epochs.
-fn built_in_settings() -> TrainParams {
-    TrainParams {
-        epochs: 8,
-        learning_rate: 3e-3,
-        ..TrainParams::default()
-    }
-}
+/// What is trained: whichever model the registry gives.
+pub type Model = Box<dyn MoleculeAutoencoder>;
 
-/// Training, ready to start.
+/// Training of a model, ready to start.
 pub struct Plan {
-    pub model: Box<dyn MoleculeAutoencoder>,
-    pub settings: TrainParams,
-    pub max_time: Option<Duration>,
+    pub run: Run,
+    pub settings: Settings,
     pub out: PathBuf,
+    pub folder: PathBuf,
     /// Whether there is a bundle that will be replaced.
     pub replaces: bool,
-    pub examples: Vec<Tokens>,
-    /// The line of each example.
-    pub lines: Vec<usize>,
+    pub examples: TokenStore,
     pub held_out: Vec<Smiles>,
     pub note: Note,
+    /// What a run that goes on goes on from.
+    pub resumed: Option<(Checkpoint, Record)>,
 }
 
 impl Plan {
     /// # Errors
     /// Everything that would keep training from starting or from ending well: first what can be
     /// known without the model, then what it takes the model to know.
-    pub fn of(args: &Args) -> Outcome<Self> {
-        let registry = models::registry();
-        let entry = registry.entry(&args.model)?;
-        let mut problems = Problems::default();
-        let settings = settings(args);
-        if let Err(error) = settings.validate() {
-            problems.note(None, &error);
-        }
-        let max_time = max_time(args, &mut problems);
-        let out = args.out.clone();
-        let out = out.unwrap_or_else(|| Path::new("runs").join(entry.name()));
-        let found = problems.take(destination::look(&out).map_err(Failure::new));
-        let data = problems.take(match &args.data {
-            Some(path) => molecules::read(path, args.skip_invalid),
-            None => Ok(Molecules::built_in()),
+    pub fn of(args: &Args) -> Outcome<(Self, Model)> {
+        let out = args.out.clone().unwrap_or_else(|| {
+            let model = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
+            Path::new("runs").join(model)
         });
+        let folder = RunFolder::beside(&out);
+        let checkpoint = RunFolder::checkpoint_in(&folder);
+        if args.resume && checkpoint.exists() {
+            return Self::resumed(args, out, folder);
+        }
+        if args.resume {
+            let checkpoint = checkpoint.display();
+            output::say(&format_args!(
+                "there is no {checkpoint} to resume from: training from the beginning"
+            ));
+        }
+        Self::begun(args, out, folder)
+    }
+
+    fn begun(args: &Args, out: PathBuf, folder: PathBuf) -> Outcome<(Self, Model)> {
+        let registry = models::registry();
+        let entry = registry.entry(args.model.as_deref().unwrap_or(DEFAULT_MODEL))?;
+        let mut problems = Problems::default();
+        let settings = Settings::of(args, &mut problems);
+        let run = settings.run(&mut problems);
+        let found = problems.take(destination::look(&out).map_err(Failure::new));
+        problems.take(RunFolder::check_free(&folder).map_err(Failure::new));
+        let data = problems.take(read(args, &settings));
         let overrides = parameters::overrides(args, entry, data.as_ref(), &mut problems);
         if let Some(data) = &data {
-            problems.take(split(args, data));
+            check_held_out(&settings, data, &mut problems);
         }
         problems.into_outcome()?;
-        let mut data = data.ok_or_else(|| Failure::new("there is nothing to train on"))?;
+        let data = data.ok_or_else(|| Failure::new("there is nothing to train on"))?;
+        let options = CreateOptions::new().seed(settings.seed);
+        let mut model = registry.create(entry.name(), &overrides, options)?;
+        let plan = Self::with(&mut *model, run, settings, data, out, folder)?;
+        let replaces = found == Some(Found::ABundle);
+        Ok((Self { replaces, ..plan }, model))
+    }
 
-        let options = CreateOptions::new().seed(args.seed);
-        let mut model = registry.create(&args.model, &overrides, options)?;
+    fn resumed(args: &Args, out: PathBuf, folder: PathBuf) -> Outcome<(Self, Model)> {
+        let path = RunFolder::checkpoint_in(&folder);
+        let place = path.display();
+        let bundle = Bundle::open(&path)?;
+        let checkpoint = bundle.checkpoint()?;
+        let checkpoint = checkpoint
+            .ok_or_else(|| Failure::new(format_args!("{place} is a bundle and no checkpoint")))?;
+        let record =
+            Record::of(&checkpoint).map_err(|why| Failure::new(format_args!("{place}: {why}")))?;
+        let registry = models::registry();
+        let mut model = registry.load_with(&path, LoadOptions::new().trainable(true))?;
+
         let mut problems = Problems::default();
-        for network in &args.freeze {
+        let mut settings = record.settings.clone();
+        settings.check_against(args, &mut problems);
+        let run = settings.run(&mut problems);
+        let schema = registry.entry(model.name())?.schema();
+        parameters::check_against(args, &schema, &model.params_json(), &mut problems);
+        if let Some(other) = args.model.as_deref().filter(|name| *name != model.name()) {
+            problems.add(format!(
+                "--model {other}: the run trains `{}`",
+                model.name()
+            ));
+        }
+        problems.take(destination::look(&out).map_err(Failure::new));
+        settings.data = args.data.clone().or(settings.data);
+        let data = problems.take(read(args, &settings));
+        problems.into_outcome()?;
+        let data = data.ok_or_else(|| Failure::new("there is nothing to train on"))?;
+        let plan = Self::with(&mut *model, run, settings, data, out, folder)?;
+        let begun = &record.trained_on.data;
+        if plan.note.trained_on.data.digest != begun.digest {
+            return Err(Failure::new(format_args!(
+                "{} does not hold the molecules that the run was begun with ({} of {})",
+                plan.note.trained_on.data.source, begun.molecules, begun.source
+            )));
+        }
+        let resumed = Some((checkpoint, record));
+        Ok((Self { resumed, ..plan }, model))
+    }
+
+    /// What is left to do once there is a model.
+    fn with(
+        model: &mut dyn MoleculeAutoencoder,
+        run: Run,
+        settings: Settings,
+        data: Corpus,
+        out: PathBuf,
+        folder: PathBuf,
+    ) -> Outcome<Self> {
+        let mut problems = Problems::default();
+        for network in &settings.frozen {
             if let Err(error) = model.set_frozen(network, true) {
                 problems.note(Some("--freeze"), &error);
             }
         }
-        check_weights(&*model, &args.weight, &mut problems);
-        problems.take(molecules::keep_known(&mut data, &*model, args.skip_invalid));
+        check_weights(model, &run, &mut problems);
+        let held_out = HeldOut {
+            molecules: held_out(&settings, data.len()),
+            seed: settings.split_seed,
+        };
+        let split = data.split(model, held_out.molecules, held_out.seed);
+        let split = problems.take(split.map_err(Failure::from).and_then(|split| {
+            if !settings.skip_invalid {
+                molecules::refuse(data.source(), &split.skipped.first, split.skipped.count)?;
+            }
+            Ok(split)
+        }));
         problems.into_outcome()?;
-        molecules::report_skipped(&data.source, &data.skipped);
-
-        let (held_out, training, kept) = split(args, &data)?;
-        let training = training.iter().map(|&index| &data.rows[index]);
-        let examples: Result<_, Error> = training
-            .clone()
-            .map(|row| model.prepare(&row.smiles))
-            .collect();
+        let split = split.ok_or_else(|| Failure::new("there is nothing to train on"))?;
+        for skipped in [data.skipped(), &split.skipped] {
+            molecules::report_skipped(data.source(), &skipped.first, skipped.count);
+        }
         Ok(Self {
-            max_time,
-            out,
-            replaces: found == Some(Found::ABundle),
-            examples: examples?,
-            lines: training.map(|row| row.line).collect(),
-            held_out: kept
-                .iter()
-                .map(|&index| data.rows[index].smiles.clone())
-                .collect(),
-            note: note(args, &settings, max_time, &data, held_out),
+            note: note(&settings, &data, &split, held_out),
+            examples: split.training,
+            held_out: split.held_out,
+            replaces: false,
+            resumed: None,
+            run,
             settings,
-            model,
+            out,
+            folder,
         })
     }
-}
 
-/// What is held out, and the molecules to train on and to keep.
-type Split = (HeldOut, Vec<usize>, Vec<usize>);
-
-fn split(args: &Args, data: &Molecules) -> Outcome<Split> {
-    let usual = HELD_OUT
-        .min(data.len().div_ceil(10))
-        .min(data.len().saturating_sub(1));
-    let held_out = HeldOut {
-        molecules: args.held_out.unwrap_or(usual),
-        seed: args.split_seed,
-    };
-    let (training, kept) = data.split(held_out.molecules, held_out.seed)?;
-    Ok((held_out, training, kept))
-}
-
-fn settings(args: &Args) -> TrainParams {
-    let usual = if args.data.is_none() {
-        built_in_settings()
-    } else {
-        TrainParams::default()
-    };
-    TrainParams {
-        epochs: args.epochs.unwrap_or(usual.epochs),
-        batch: args.batch.unwrap_or(usual.batch),
-        learning_rate: args.lr.unwrap_or(usual.learning_rate),
-        ..usual
+    /// Molecules to train on.
+    pub fn molecules(&self) -> usize {
+        self.examples.len()
     }
 }
 
-fn max_time(args: &Args, problems: &mut Problems) -> Option<Duration> {
-    let built_in = (args.data.is_none() && args.epochs.is_none()).then_some(BUILT_IN_MINUTES);
-    let minutes = args.max_minutes.or(built_in)?;
-    let time = Duration::try_from_secs_f64(minutes * 60.0)
-        .ok()
-        .filter(|time| !time.is_zero());
-    if time.is_none() {
+/// Reads the molecules; rows that are not SMILES are an error unless they are to be skipped.
+fn read(args: &Args, settings: &Settings) -> Outcome<Corpus> {
+    let mut memory = Memory::default();
+    if let Some(mebibytes) = args.memory {
+        memory.most = mebibytes.saturating_mul(1 << 20);
+    }
+    let Some(path) = &settings.data else {
+        return Ok(Corpus::built_in(memory)?);
+    };
+    molecules::warn_of_terminal(path);
+    let data = Corpus::read(path, memory)?;
+    if !settings.skip_invalid {
+        molecules::refuse(data.source(), &data.skipped().first, data.skipped().count)?;
+    }
+    if data.is_empty() {
+        let source = data.source();
+        return Err(Failure::new(format_args!("{source} holds no molecule")));
+    }
+    Ok(data)
+}
+
+fn held_out(settings: &Settings, molecules: usize) -> usize {
+    let usual = HELD_OUT
+        .min(molecules.div_ceil(10))
+        .min(molecules.saturating_sub(1));
+    settings.held_out.unwrap_or(usual)
+}
+
+fn check_held_out(settings: &Settings, data: &Corpus, problems: &mut Problems) {
+    let (held_out, molecules) = (held_out(settings, data.len()), data.len());
+    if held_out >= molecules {
         problems.add(format!(
-            "--max-minutes {minutes}: expected a time above zero"
+            "{} holds {molecules} molecules: {held_out} cannot be held out and leave any to train on",
+            data.source()
         ));
     }
-    time
 }
 
-fn check_weights(
-    model: &dyn MoleculeAutoencoder,
-    given: &[(String, f64)],
-    problems: &mut Problems,
-) {
+fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Problems) {
     let names: Vec<&str> = model.weights().iter().map(|weight| weight.name).collect();
-    for (name, weight) in given {
+    let known = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    for (name, weight) in &run.weights {
         if !names.contains(&name.as_str()) {
-            let known = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
             problems.add(format!(
                 "--weight {name}: `{}` has no such weight; it has {known}",
                 model.name()
@@ -176,34 +235,36 @@ fn check_weights(
             ));
         }
     }
+    for name in &run.params.annealing.weights {
+        if !names.contains(&name.as_str()) {
+            problems.add(format!(
+                "--train-set annealing.weights: `{}` has no weight `{name}`; it has {known}",
+                model.name()
+            ));
+        }
+    }
 }
 
-fn note(
-    args: &Args,
-    settings: &TrainParams,
-    max_time: Option<Duration>,
-    data: &Molecules,
-    held_out: HeldOut,
-) -> Note {
+fn note(settings: &Settings, data: &Corpus, split: &Split, held_out: HeldOut) -> Note {
     let data = Data {
-        source: data.source.clone(),
-        digest: data.digest(),
-        molecules: data.len(),
-        skipped: data.skipped.len(),
+        source: data.source().to_owned(),
+        digest: split.digest.clone(),
+        molecules: split.molecules,
+        skipped: data.skipped().count + split.skipped.count,
     };
-    let weights: Map<String, Value> = args
-        .weight
+    let weights: Map<String, Value> = settings
+        .weights
         .iter()
         .map(|(name, weight)| (name.clone(), json!(weight)))
         .collect();
     Note {
         trained_on: TrainedOn { data, held_out },
         settings: json!({
-            "seed": args.seed,
-            "max_minutes": max_time.map(|time| time.as_secs_f64() / 60.0),
-            "frozen": args.freeze,
+            "seed": settings.seed,
+            "max_minutes": settings.max_minutes,
+            "frozen": settings.frozen,
             "weights": weights,
-            "train": settings,
+            "train": settings.train,
         }),
     }
 }

@@ -3,13 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use atlas_core::Result;
+use atlas_core::{Checkpoint, Result};
 use atlas_models::chem::Smiles;
 use atlas_models::metrics::{Reconstruction, reconstruction};
 use atlas_models::models::MoleculeAutoencoder;
-use atlas_models::train::{Control, EpochReport, Observer, StepReport};
+use atlas_models::train::{Control, EpochReport, EventFile, Observer, StepReport, Training};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::Args;
+use super::folder::RunFolder;
+use super::metrics::Metrics;
+use super::plan::Plan;
+use super::settings::Settings;
 use crate::interrupt;
 use crate::notes::{TRAINING, TrainedOn, scores};
 use crate::progress::Progress;
@@ -31,8 +37,35 @@ pub struct Note {
     pub settings: Value,
 }
 
+/// What a checkpoint says of the command that trains, beside what training says itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    pub settings: Settings,
+    pub trained_on: TrainedOn,
+    /// An object for each epoch.
+    curve: Vec<Value>,
+    saved: Option<Saved>,
+    /// The length of `metrics.jsonl`.
+    metrics_bytes: u64,
+}
+
+/// The name of [`Record`] in a checkpoint.
+const RECORD: &str = "command";
+
+impl Record {
+    /// What a checkpoint says; an error says why it cannot be read.
+    pub fn of(checkpoint: &Checkpoint) -> std::result::Result<Self, String> {
+        let record = checkpoint
+            .value(RECORD)
+            .ok_or("it was not made by `atlas train`")?;
+        serde_json::from_value(record.clone()).map_err(|error| error.to_string())
+    }
+}
+
 /// The last bundle that was saved.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Saved {
     pub epoch: usize,
     pub loss: f64,
@@ -44,10 +77,16 @@ pub struct Saved {
 pub struct Watch<'a> {
     out: &'a Path,
     held_out: &'a [Smiles],
-    note: Note,
-    /// An object for each epoch.
-    curve: Vec<Value>,
-    saved: Option<Saved>,
+    note: &'a Note,
+    folder: &'a RunFolder,
+    record: Record,
+    metrics: Metrics,
+    wants_events: bool,
+    events: Option<EventFile>,
+    /// Time in training between two checkpoints.
+    pace: Duration,
+    /// The step of the last checkpoint, and when it was made, as time in training.
+    checkpoint: Option<(u64, Duration)>,
     progress: Progress,
     /// The loss that the bar shows: a batch of long molecules has a larger one than its neighbours.
     smooth_loss: Option<f64>,
@@ -56,23 +95,65 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Saves to `out`, evaluates on `held_out`.
-    pub fn new(out: &'a Path, held_out: &'a [Smiles], note: Note) -> Self {
-        Self {
-            out,
-            held_out,
-            note,
-            curve: Vec::new(),
-            saved: None,
+    /// Watches what `plan` says, keeping what it keeps in `folder`.
+    pub fn new(plan: &'a Plan, folder: &'a RunFolder, args: &Args) -> Result<Self> {
+        let record = match &plan.resumed {
+            Some((_, record)) => record.clone(),
+            None => Record {
+                settings: plan.settings.clone(),
+                trained_on: plan.note.trained_on.clone(),
+                curve: Vec::new(),
+                saved: None,
+                metrics_bytes: 0,
+            },
+        };
+        Ok(Self {
+            out: &plan.out,
+            held_out: &plan.held_out,
+            note: &plan.note,
+            metrics: Metrics::open(folder.metrics(), record.metrics_bytes)?,
+            wants_events: args.tensorboard,
+            events: None,
+            folder,
+            record,
+            pace: Duration::try_from_secs_f64(args.checkpoint_minutes * 60.0)
+                .unwrap_or(Duration::MAX),
+            checkpoint: None,
             progress: Progress::share(),
             smooth_loss: None,
             heard: Duration::ZERO,
-        }
+        })
     }
 
     /// The last bundle that was saved, if there is one.
-    pub fn finish(self) -> Option<Saved> {
-        self.saved
+    pub fn saved(&self) -> Option<Saved> {
+        self.record.saved
+    }
+
+    fn save_checkpoint(
+        &mut self,
+        model: &Model,
+        training: &Training<'_>,
+        step: u64,
+        elapsed: Duration,
+    ) -> Result<()> {
+        self.record.metrics_bytes = self.metrics.sync()?;
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        let record = serde_json::to_value(&self.record).map_err(atlas_core::Error::new)?;
+        let checkpoint = training.checkpoint()?.with_value(RECORD, record);
+        model.save_checkpoint(&self.folder.checkpoint(), &checkpoint)?;
+        self.checkpoint = Some((step, elapsed));
+        Ok(())
+    }
+
+    /// Goes on, or stops and leaves a checkpoint to go on from.
+    fn control(&self) -> Control {
+        match interrupt::is_asked() {
+            true => Control::Stop,
+            false => Control::Continue,
+        }
     }
 
     fn evaluate(
@@ -88,16 +169,16 @@ impl<'a> Watch<'a> {
         reconstruction(model, molecules, &mut |_| {}).map(Some)
     }
 
-    fn record(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Value {
+    fn record_epoch(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Value {
         let mut point = json!({ "epoch": epoch.epoch, "loss": epoch.loss });
         for (name, part) in &epoch.parts {
-            point[*name] = json!(part);
+            point[name] = json!(part);
         }
         point["molecules_per_second"] = json!(epoch.examples_per_second.round() as u64);
         if let Some(held_out) = held_out {
             point["held_out_exact"] = json!(held_out.exact_share());
         }
-        self.curve.push(point);
+        self.record.curve.push(point);
         let mut note = Map::new();
         note.insert("data".into(), json!(self.note.trained_on.data));
         note.insert("held_out".into(), json!(self.note.trained_on.held_out));
@@ -113,7 +194,7 @@ impl<'a> Watch<'a> {
             "metrics".into(),
             held_out.map_or(Value::Null, |held_out| Value::Object(scores(held_out))),
         );
-        note.insert("curve".into(), Value::Array(self.curve.clone()));
+        note.insert("curve".into(), Value::Array(self.record.curve.clone()));
         Value::Object(note)
     }
 }
@@ -122,7 +203,35 @@ impl<'a> Watch<'a> {
 type Model = dyn MoleculeAutoencoder;
 
 impl Observer<Model> for Watch<'_> {
-    fn on_step(&mut self, _: &Model, step: &StepReport) -> Result<Control> {
+    fn on_start(&mut self, model: &mut Model, training: &Training<'_>) -> Result<()> {
+        let (steps, elapsed) = (training.steps(), training.elapsed());
+        if self.wants_events {
+            self.events = Some(EventFile::create(self.folder.path(), steps)?);
+        }
+        self.heard = elapsed;
+        // What was resumed is its own checkpoint.
+        if steps > 0 {
+            self.checkpoint = Some((steps, elapsed));
+            return Ok(());
+        }
+        self.save_checkpoint(model, training, steps, elapsed)
+    }
+
+    fn on_step(
+        &mut self,
+        model: &mut Model,
+        step: &StepReport,
+        training: &Training<'_>,
+    ) -> Result<Control> {
+        self.metrics.step(step)?;
+        if let Some(events) = &mut self.events {
+            events.scalar(step.step, "loss/step", step.loss)?;
+            for (name, part) in &step.parts {
+                events.scalar(step.step, &format!("loss/{name}"), *part)?;
+            }
+            events.scalar(step.step, "learning_rate", step.learning_rate)?;
+            events.scalar(step.step, "gradient_norm", step.gradient_norm)?;
+        }
         let before = self.smooth_loss.unwrap_or(step.loss);
         let loss = before + (step.loss - before) * SMOOTHING;
         self.smooth_loss = Some(loss);
@@ -144,30 +253,49 @@ impl Observer<Model> for Watch<'_> {
                 .say(&format_args!("step {place}/{all} of {message}"));
         }
         self.progress.done_share(step.progress, message);
-        Ok(if interrupt::is_asked() {
-            Control::Stop
-        } else {
-            Control::Continue
-        })
+        let control = self.control();
+        let last = self
+            .checkpoint
+            .map_or(Duration::ZERO, |(_, elapsed)| elapsed);
+        if control == Control::Stop || step.elapsed >= last.saturating_add(self.pace) {
+            self.save_checkpoint(model, training, step.step, step.elapsed)?;
+        }
+        Ok(control)
     }
 
-    fn on_epoch(&mut self, model: &mut Model, epoch: &EpochReport) -> Result<Control> {
+    fn on_epoch(
+        &mut self,
+        model: &mut Model,
+        epoch: &EpochReport,
+        training: &Training<'_>,
+    ) -> Result<Control> {
         let held_out = self.evaluate(model, epoch.is_last)?;
-        let note = self.record(epoch, held_out.as_ref());
+        self.metrics.epoch(epoch, held_out.as_ref())?;
+        if let Some(events) = &mut self.events {
+            events.scalar(epoch.steps, "loss/epoch", epoch.loss)?;
+            if let Some(held_out) = &held_out {
+                events.scalar(epoch.steps, "held_out/exact", held_out.exact_share())?;
+                events.scalar(epoch.steps, "held_out/valid", held_out.valid_share())?;
+            }
+        }
+        let note = self.record_epoch(epoch, held_out.as_ref());
         model.provenance_mut().note(TRAINING, note);
         model.save(self.out)?;
         self.heard = epoch.elapsed;
-        self.saved = Some(Saved {
+        self.record.saved = Some(Saved {
             epoch: epoch.epoch,
             loss: epoch.loss,
             held_out,
         });
+        self.save_checkpoint(model, training, epoch.steps, epoch.elapsed)?;
         self.progress.say(&line(epoch, held_out.as_ref()));
-        Ok(if interrupt::is_asked() {
-            Control::Stop
-        } else {
-            Control::Continue
-        })
+        Ok(self.control())
+    }
+
+    fn last_checkpoint(&self) -> Option<String> {
+        let (step, _) = self.checkpoint?;
+        let path = self.folder.checkpoint();
+        Some(format!("{} (step {step})", path.display()))
     }
 }
 

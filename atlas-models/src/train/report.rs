@@ -1,0 +1,129 @@
+//! What is told of training while it runs.
+
+use std::time::Duration;
+
+use atlas_core::Result;
+use serde::{Deserialize, Serialize};
+
+use super::run::Training;
+
+/// What goes on around the loop: progress, evaluation, saving.
+pub trait Observer<M: ?Sized> {
+    /// Told once, before the first step. `training` is at the beginning, or where it goes on from.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_start(&mut self, _model: &mut M, _training: &Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Told of every step. `training` is where training is after it.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_step(&mut self, model: &mut M, step: &StepReport, training: &Training)
+    -> Result<Control>;
+
+    /// Told of every epoch, also of the one that the end of the time cuts short. `training` is at
+    /// the beginning of the next.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_epoch(
+        &mut self,
+        model: &mut M,
+        epoch: &EpochReport,
+        training: &Training<'_>,
+    ) -> Result<Control>;
+
+    /// What messages call the last good checkpoint, if there is one.
+    fn last_checkpoint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Whether training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// It does.
+    Continue,
+    /// It ends here.
+    Stop,
+}
+
+/// One step of training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// The step within the epoch, from 1.
+    pub step_in_epoch: usize,
+    /// Steps in an epoch.
+    pub steps_per_epoch: usize,
+    /// The step in all, from 1.
+    pub step: u64,
+    /// Examples in the batch.
+    pub examples: usize,
+    /// The loss that was minimised, averaged over the batch's examples.
+    pub loss: f64,
+    /// Its parts, before their weights.
+    pub parts: Vec<(&'static str, f64)>,
+    /// The learning rate of the step.
+    pub learning_rate: f64,
+    /// Length of the gradient before it was clipped.
+    pub gradient_norm: f64,
+    /// Time in steps so far.
+    pub elapsed: Duration,
+    /// How far training is, from 0 to 1, by epochs or time.
+    pub progress: f64,
+    /// Examples a second in this epoch so far.
+    pub examples_per_second: f64,
+}
+
+/// One epoch of training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Steps so far, in all.
+    pub steps: u64,
+    /// The mean loss of the epoch's examples.
+    pub loss: f64,
+    /// The means of its parts.
+    pub parts: Vec<(String, f64)>,
+    /// Examples a second in this epoch.
+    pub examples_per_second: f64,
+    /// Time in steps so far.
+    pub elapsed: Duration,
+    /// Whether training ends with this epoch.
+    pub is_last: bool,
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    /// All epochs were done.
+    Finished,
+    /// The time was up.
+    TimeUp,
+    /// The observer stopped it.
+    Interrupted,
+}
+
+/// What training came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Steps that were taken.
+    pub steps: u64,
+    /// Epochs that were begun.
+    pub epochs: usize,
+    /// Time in steps.
+    pub elapsed: Duration,
+    /// Why it ended.
+    pub stopped: Stopped,
+}

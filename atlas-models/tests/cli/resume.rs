@@ -1,0 +1,184 @@
+//! Runs that are killed and go on.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Scene;
+
+/// Training with everything that draws numbers, and a checkpoint after every step.
+fn command(out: &str) -> String {
+    let annealed = "--set dropout=0.2 --train-set annealing.weights=[\"kl\"]";
+    let tiny = Scene::TINY.replace("--epochs 2", "--epochs 6");
+    format!("train {tiny} {annealed} --checkpoint-minutes 0 --out {out} --json")
+}
+
+fn digest(stdout: &str) -> String {
+    let summary: Value = serde_json::from_str(stdout).unwrap();
+    summary["digest"].as_str().unwrap().to_owned()
+}
+
+/// The lines of `metrics.jsonl` without what a clock says.
+fn metrics(scene: &Scene, run: &str) -> Vec<Value> {
+    let text = String::from_utf8(scene.read(&format!("{run}.run/metrics.jsonl"))).unwrap();
+    let lines = text.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let members = line.as_object_mut().unwrap();
+        members.remove("seconds").unwrap();
+        members.remove("molecules_per_second").unwrap();
+        line
+    });
+    lines.collect()
+}
+
+/// Waits until the run has taken so many steps, or has ended.
+fn wait_for_steps(scene: &Scene, run: &str, steps: usize, is_over: &mut dyn FnMut() -> bool) {
+    let path = scene.path(format!("{run}.run/metrics.jsonl"));
+    let begun = Instant::now();
+    loop {
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        if written.lines().count() >= steps || is_over() {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "no step {steps}"
+        );
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
+    let scene = Scene::new();
+    let whole = digest(&scene.atlas(&command("whole")).success());
+    let mut kills = 0;
+    let mut last = None;
+    // Each life is some steps longer than what the last one left.
+    for steps in (1..).step_by(4) {
+        let mut child = scene
+            .command(&format!("{} --resume", command("killed")))
+            .env("RAYON_NUM_THREADS", if steps % 8 == 1 { "1" } else { "2" })
+            .spawn()
+            .unwrap();
+        wait_for_steps(&scene, "killed", steps, &mut || {
+            child.try_wait().unwrap().is_some()
+        });
+        let is_over = child.try_wait().unwrap().is_some();
+        if !is_over {
+            child.kill().unwrap();
+            kills += 1;
+        }
+        let output = child.wait_with_output().unwrap();
+        if is_over {
+            last = Some(String::from_utf8(output.stdout).unwrap());
+            break;
+        }
+    }
+    assert!(kills >= 5, "{kills} kills");
+    assert_eq!(digest(&last.unwrap()), whole);
+    assert_eq!(metrics(&scene, "killed"), metrics(&scene, "whole"));
+    scene.atlas("diff whole killed").success();
+
+    // There is nothing left to do, and all of it is said again.
+    let again = scene.atlas("train --resume --out killed --json");
+    assert_eq!(digest(&again.success()), whole);
+}
+
+#[test]
+fn ctrl_c_leaves_a_checkpoint_to_go_on_from() {
+    let scene = Scene::new();
+    let whole = digest(&scene.atlas(&command("whole")).success());
+    let mut child = scene.command(&command("stopped")).spawn().unwrap();
+    wait_for_steps(&scene, "stopped", 3, &mut || false);
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(sent.unwrap().success());
+    child.wait().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("--resume goes on from this step"), "{said}");
+
+    // The flags may be left out.
+    let resumed = scene.atlas("train --resume --out stopped --json");
+    assert_eq!(digest(&resumed.success()), whole);
+}
+
+#[test]
+fn a_resumed_run_is_the_one_that_was_begun() {
+    let scene = Scene::new();
+    scene.atlas(&command("run")).success();
+    let error = scene
+        .atlas(
+            "train --resume --out run --epochs 7 --batch 4 --seed 3 --set latent_size=7 \
+             --train-set clip_norm=2 --model gru-vae",
+        )
+        .failure();
+    for part in [
+        "--epochs 7: the run was begun with 6",
+        "--batch 4: the run was begun with 8",
+        "--seed 3: the run was begun with 0",
+        "`latent_size` = 7: the run was begun with 6",
+        "--train-set: the run was begun with other values",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    scene.write("tiny.smi", "CCO\nCCN\nCCC\nCCCC\nCCCCC\nCCCCCC\n");
+    let error = scene.atlas("train --resume --out run").failure();
+    assert!(
+        error.starts_with("tiny.smi does not hold the molecules that the run was begun with"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_without_a_checkpoint_starts_anew() {
+    let scene = Scene::new();
+    let output = scene.atlas(&format!("{} --resume", command("new")));
+    assert!(
+        output
+            .stderr
+            .contains("there is no new.run/checkpoint to resume from"),
+        "{}",
+        output.stderr
+    );
+    output.success();
+}
+
+#[test]
+fn what_no_run_left_is_not_written_over() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("run.run")).unwrap();
+    scene.write("run.run/metrics.jsonl", "mine\n");
+    let error = scene.atlas(&command("run")).failure();
+    assert_eq!(
+        error,
+        "cannot use run.run: its `metrics.jsonl` is of no run of Atlas and would be lost"
+    );
+    assert_eq!(scene.read("run.run/metrics.jsonl"), b"mine\n");
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let scene = Scene::new();
+    scene.atlas(&command("run")).success();
+    let lock = std::fs::File::open(scene.path("run.run/lock")).unwrap();
+    lock.lock().unwrap();
+    let error = scene.atlas(&command("run")).failure();
+    assert_eq!(
+        error,
+        "cannot use run.run: another `atlas train` is at work there"
+    );
+}
+
+#[test]
+fn a_file_that_outgrows_memory_trains_the_same_model() {
+    let scene = Scene::new();
+    let whole = digest(&scene.atlas(&command("whole")).success());
+    let spooled = scene.atlas(&format!("{} --memory 0", command("spooled")));
+    assert_eq!(digest(&spooled.success()), whole);
+}
