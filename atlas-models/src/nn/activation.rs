@@ -3,59 +3,92 @@
 //! The same formula for every instruction set. Against correctly rounded
 //! values the error is at most 3 units in the last place for `f32` in
 //! `sigmoid` and `tanh`, over all arguments whose result is a normal number.
+//!
+//! Each takes several registers at once: one alone would wait for itself at every operation.
 
 use super::lanes::{Lanes, Real};
 
 /// `exp(x) - 1` as `(scale, part)` with `exp(x) = scale + scale * part`, for `|x|`
 /// within [`Real::EXP_LIMIT`]: the result keeps its relative accuracy about zero.
 #[inline(always)]
-unsafe fn reduced_exp<V: Lanes>(x: V) -> (V, V) {
+unsafe fn reduced_exp<V: Lanes, const N: usize>(x: [V; N]) -> ([V; N], [V; N]) {
     unsafe {
-        let power = x.mul(V::splat(V::Real::LOG2_E)).round();
-        let rest = power.mul_add(V::splat(V::Real::ZERO - V::Real::LN_2_HIGH), x);
-        let rest = power.mul_add(V::splat(V::Real::ZERO - V::Real::LN_2_LOW), rest);
-        let mut sum = V::splat(V::Real::EXP_M1[0]);
-        for &coefficient in &V::Real::EXP_M1[1..] {
-            sum = sum.mul_add(rest, V::splat(coefficient));
+        let mut scale = x;
+        let mut rest = x;
+        for (scale, rest) in scale.iter_mut().zip(&mut rest) {
+            let power = scale.mul(V::splat(V::Real::LOG2_E)).round();
+            *rest = power.mul_add(V::splat(V::Real::ZERO - V::Real::LN_2_HIGH), *rest);
+            *rest = power.mul_add(V::splat(V::Real::ZERO - V::Real::LN_2_LOW), *rest);
+            *scale = power.exp2();
         }
-        (power.exp2(), sum.mul(rest))
+        let mut part = [V::splat(V::Real::EXP_M1[0]); N];
+        for &coefficient in &V::Real::EXP_M1[1..] {
+            let coefficient = V::splat(coefficient);
+            for (part, rest) in part.iter_mut().zip(rest) {
+                *part = part.mul_add(rest, coefficient);
+            }
+        }
+        for (part, rest) in part.iter_mut().zip(rest) {
+            *part = part.mul(rest);
+        }
+        (scale, part)
+    }
+}
+
+/// `x` between `-limit` and `limit`; NaN stays.
+#[inline(always)]
+unsafe fn clamp<V: Lanes>(x: V, limit: V::Real) -> V {
+    unsafe {
+        let x = V::splat(limit).min(x);
+        V::splat(V::Real::ZERO - limit).max(x)
     }
 }
 
 /// `exp(x)`, for `x` within [`Real::EXP_LIMIT`] of zero and clamped to it beyond.
 #[inline(always)]
-pub(crate) unsafe fn exp<V: Lanes>(x: V) -> V {
+pub(crate) unsafe fn exp<V: Lanes, const N: usize>(mut x: [V; N]) -> [V; N] {
     unsafe {
-        let limit = V::Real::EXP_LIMIT;
-        let x = V::splat(limit).min(x);
-        let x = V::splat(V::Real::ZERO - limit).max(x);
-        let (scale, part) = reduced_exp(x);
-        scale.mul_add(part, scale)
+        for x in &mut x {
+            *x = clamp(*x, V::Real::EXP_LIMIT);
+        }
+        let (mut result, part) = reduced_exp(x);
+        for (result, part) in result.iter_mut().zip(part) {
+            *result = result.mul_add(part, *result);
+        }
+        result
     }
 }
 
 /// `1 / (1 + exp(-x))`; saturates, never overflows, and passes NaN on.
 #[inline(always)]
-pub(crate) unsafe fn sigmoid<V: Lanes>(x: V) -> V {
+pub(crate) unsafe fn sigmoid<V: Lanes, const N: usize>(mut x: [V; N]) -> [V; N] {
     unsafe {
+        for x in &mut x {
+            *x = V::splat(V::Real::ZERO).sub(*x);
+        }
+        let mut result = exp(x);
         let one = V::splat(V::Real::ONE);
-        let negative = V::splat(V::Real::ZERO).sub(x);
-        one.div(one.add(exp(negative)))
+        for result in &mut result {
+            *result = one.div(one.add(*result));
+        }
+        result
     }
 }
 
 /// The hyperbolic tangent; saturates, never overflows, and passes NaN on.
 #[inline(always)]
-pub(crate) unsafe fn tanh<V: Lanes>(x: V) -> V {
+pub(crate) unsafe fn tanh<V: Lanes, const N: usize>(mut x: [V; N]) -> [V; N] {
     unsafe {
-        let limit = V::Real::TANH_LIMIT;
-        let twice = x.add(x);
-        let twice = V::splat(limit).min(twice);
-        let twice = V::splat(V::Real::ZERO - limit).max(twice);
-        let (scale, part) = reduced_exp(twice);
+        for x in &mut x {
+            *x = clamp(x.add(*x), V::Real::TANH_LIMIT);
+        }
+        let (mut result, part) = reduced_exp(x);
         let one = V::splat(V::Real::ONE);
-        let less_one = scale.mul_add(part, scale.sub(one));
-        less_one.div(less_one.add(one).add(one))
+        for (result, part) in result.iter_mut().zip(part) {
+            let less_one = result.mul_add(part, result.sub(one));
+            *result = less_one.div(less_one.add(one).add(one));
+        }
+        result
     }
 }
 
@@ -82,9 +115,9 @@ mod tests {
             for chunk in self.1.chunks_mut(V::COUNT) {
                 unsafe {
                     let x = V::load_first(chunk.as_ptr(), chunk.len());
-                    let y = match self.0 {
-                        Function::Sigmoid => sigmoid(x),
-                        Function::Tanh => tanh(x),
+                    let [y] = match self.0 {
+                        Function::Sigmoid => sigmoid([x]),
+                        Function::Tanh => tanh([x]),
                     };
                     y.store_first(chunk.as_mut_ptr(), chunk.len());
                 }

@@ -141,7 +141,8 @@ impl<T: Real> Kernel for Losses<'_, T> {
                 for start in (0..logits.len()).step_by(V::COUNT) {
                     let count = V::COUNT.min(logits.len() - start);
                     let x = V::load_first(logits.as_ptr().add(start), count);
-                    exp(x.sub(V::splat(max))).store_first(gradient.as_mut_ptr().add(start), count);
+                    let [weight] = exp([x.sub(V::splat(max))]);
+                    weight.store_first(gradient.as_mut_ptr().add(start), count);
                 }
             }
             let mut sum = T::zero();

@@ -4,7 +4,7 @@
 //! length, whatever the number of threads; the threads divide the columns of
 //! the left-hand matrix.
 
-use super::lanes::{Isa, Kernel, Lanes, Real};
+use super::lanes::{Isa, Kernel, Lanes, Real, product_rows};
 use super::panels::{Columns, PLAIN_REGISTERS, Panels, multiply};
 use super::shared::{Shared, split};
 use std::ops::Range;
@@ -59,7 +59,7 @@ impl<T: Real> Kernel for Outer<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let block = V::ACCUMULATORS / PLAIN_REGISTERS;
+        let block = product_rows::<V>(PLAIN_REGISTERS);
         let mut arranged = vec![T::zero(); CHUNK * STRIP];
         for first in self.columns.clone().step_by(STRIP) {
             let strip = first..self.columns.end.min(first + STRIP);
@@ -133,7 +133,7 @@ impl<T: Real> Outer<'_, T> {
         panel: usize,
     ) {
         unsafe {
-            let block = V::ACCUMULATORS / PLAIN_REGISTERS;
+            let block = product_rows::<V>(PLAIN_REGISTERS);
             let width = self.right.width();
             let panel_rows = self
                 .right

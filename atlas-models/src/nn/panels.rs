@@ -110,7 +110,7 @@ impl<T: Real> Panels<T> {
 
     /// Rows of a left-hand matrix that one pass over a panel can serve.
     pub(crate) fn block_rows(&self) -> usize {
-        self.isa.accumulators::<T>() / self.columns.registers()
+        self.isa.product_rows::<T>(self.columns.registers())
     }
 
     /// The start of a panel.

@@ -1,6 +1,6 @@
 //! Products of many rows with one arranged matrix.
 
-use super::lanes::{Kernel, Lanes, Real};
+use super::lanes::{Kernel, Lanes, Real, product_rows};
 use super::panels::{PLAIN_REGISTERS, Panels, multiply};
 use super::shared::{Shared, split};
 
@@ -35,7 +35,7 @@ impl<T: Real> Kernel for Product<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
         unsafe {
-            let block = V::ACCUMULATORS / PLAIN_REGISTERS;
+            let block = product_rows::<V>(PLAIN_REGISTERS);
             let panel_width = PLAIN_REGISTERS * V::COUNT;
             let mut chunk = 0;
             while chunk < self.rows {
@@ -55,7 +55,7 @@ impl<T: Real> Kernel for Product<'_, T> {
 }
 
 impl<T: Real> Product<'_, T> {
-    /// At most `V::ACCUMULATORS / PLAIN_REGISTERS` rows with one panel.
+    /// At most `product_rows` rows with one panel.
     #[inline(always)]
     pub(crate) unsafe fn block<V: Lanes<Real = T>>(&self, row: usize, rows: usize, panel: usize) {
         unsafe {

@@ -43,7 +43,7 @@ impl<'a, T> Shared<'a, T> {
 pub(crate) struct Blocks {
     /// Sequences in a block.
     pub(crate) rows: usize,
-    /// Of the blocks, every `groups`-th is one group's.
+    /// Among how many groups the blocks are dealt.
     pub(crate) groups: usize,
 }
 
@@ -56,6 +56,23 @@ impl Blocks {
             rows,
             groups: threads.min(batch.div_ceil(rows)),
         }
+    }
+
+    /// Where the blocks of a group start, of the first `active` sequences. Groups take turns at
+    /// the first pick: sequences are sorted by length, and the first is the longest.
+    #[inline(always)]
+    pub(crate) fn starts(self, group: usize, active: usize) -> impl Iterator<Item = usize> + Clone {
+        let Self { rows, groups } = self;
+        let rounds = active.div_ceil(rows * groups);
+        (0..rounds).filter_map(move |round| {
+            let pick = if round % 2 == 0 {
+                group
+            } else {
+                groups - 1 - group
+            };
+            let start = (round * groups + pick) * rows;
+            (start < active).then_some(start)
+        })
     }
 
     /// Blocks of `rows` sequences for one thread.

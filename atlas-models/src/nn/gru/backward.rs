@@ -5,7 +5,7 @@
 //! computed from; what they make of the weights follows in one product over all
 //! rows, outside.
 
-use crate::nn::lanes::{Kernel, Lanes, Real};
+use crate::nn::lanes::{Kernel, Lanes, Real, product_rows};
 use crate::nn::panels::{PLAIN_REGISTERS, Panels};
 use crate::nn::product::{Destination, Product};
 use crate::nn::shared::{Blocks, Shared};
@@ -39,15 +39,12 @@ impl<T: Real> Kernel for Backward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let Blocks {
-            rows: block,
-            groups,
-        } = self.blocks;
-        debug_assert!(block <= V::ACCUMULATORS / PLAIN_REGISTERS);
+        let block = self.blocks.rows;
+        debug_assert!(block <= product_rows::<V>(PLAIN_REGISTERS));
         let panels = self.hidden.div_ceil(PLAIN_REGISTERS * V::COUNT);
         for step in (0..self.batch_sizes.len()).rev() {
             let active = self.batch_sizes[step];
-            let starts = (self.group * block..active).step_by(groups * block);
+            let starts = self.blocks.starts(self.group, active);
             // SAFETY: the layer's constructor matched every length; blocks of
             // different groups are different rows and sequences.
             unsafe {

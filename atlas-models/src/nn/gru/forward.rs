@@ -7,7 +7,7 @@
 //! while its sums are in the cache.
 
 use crate::nn::activation::{sigmoid, tanh};
-use crate::nn::lanes::{Kernel, Lanes, Real};
+use crate::nn::lanes::{Kernel, Lanes, Real, product_rows};
 use crate::nn::panels::{Panels, multiply};
 use crate::nn::recurrent::{Gates, Inputs};
 use crate::nn::shared::{Blocks, Shared};
@@ -30,13 +30,15 @@ pub(super) struct Forward<'a, T> {
     pub(super) inputs: Inputs<'a, T>,
     /// `[batch, hidden]`, sorted.
     pub(super) initial: &'a [T],
+    /// Whether the initial states are zero, so that the first step needs no product.
+    pub(super) from_zero: bool,
     /// `[rows, stride]`: where activations are kept, the stride is `4 * hidden`, projections
     /// start at `hidden`, and a step leaves the new gate's recurrent part, r, z, n.
     /// Absent where nothing is kept and the inputs are tokens.
     pub(super) gates: Option<Gates<'a, T>>,
     /// The states, `[rows, hidden]`.
     pub(super) output: Shared<'a, T>,
-    /// Which sequences: every `blocks.groups`-th block from `group` on.
+    /// Which of the groups that the blocks are dealt to.
     pub(super) group: usize,
     pub(super) blocks: Blocks,
 }
@@ -47,6 +49,8 @@ struct Block {
     position: usize,
     /// Its packed row.
     row: usize,
+    /// Whether the states before the step are zero.
+    from_zero: bool,
 }
 
 impl<T: Real> Kernel for Forward<'_, T> {
@@ -55,21 +59,16 @@ impl<T: Real> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let Blocks {
-            rows: block,
-            groups,
-        } = self.blocks;
-        debug_assert!(block <= V::ACCUMULATORS / GATES);
+        let block = self.blocks.rows;
+        debug_assert!(block <= product_rows::<V>(GATES));
         for step in 0..self.batch_sizes.len() {
             let active = self.batch_sizes[step];
             for panel in 0..self.hidden.div_ceil(V::COUNT) {
-                let mut position = self.group * block;
-                while position < active {
+                for position in self.blocks.starts(self.group, active) {
                     let rows = block.min(active - position);
                     // SAFETY: the layer's constructor matched every length; blocks of
                     // different groups are different rows.
                     unsafe { self.block::<V>(step, position, rows, panel) };
-                    position += groups * block;
                 }
             }
         }
@@ -96,6 +95,7 @@ impl<T: Real> Forward<'_, T> {
             let block = Block {
                 position,
                 row: self.offsets[step] + position,
+                from_zero: self.from_zero && step == 0,
             };
             match rows {
                 8 => self.rows::<V, 8>(block, states, panel),
@@ -118,18 +118,14 @@ impl<T: Real> Forward<'_, T> {
         panel: usize,
     ) {
         unsafe {
+            let depth = if block.from_zero { 0 } else { self.hidden };
             let sums = multiply::<V, ROWS, GATES>(
-                self.hidden,
+                depth,
                 states,
                 [self.hidden, 1],
                 self.weight.panel(panel),
             );
-            let unit = panel * V::COUNT;
-            for (offset, sums) in sums.into_iter().enumerate() {
-                let row = block.row + offset;
-                let inputs = self.inputs::<V>(block.position + offset, row, unit);
-                self.gate::<V>(row, unit, inputs, sums, states.add(offset * self.hidden));
-            }
+            self.gates::<V, ROWS>(block, panel * V::COUNT, sums, states);
         }
     }
 
@@ -161,34 +157,52 @@ impl<T: Real> Forward<'_, T> {
         }
     }
 
-    /// The gates and new states of the units from `unit` on.
+    /// The gates and new states of the rows' units from `unit` on. The rows take turns at every
+    /// operation, so that none waits for its own last one.
     #[inline(always)]
-    unsafe fn gate<V: Lanes<Real = T>>(
+    unsafe fn gates<V: Lanes<Real = T>, const ROWS: usize>(
         &self,
-        row: usize,
+        block: Block,
         unit: usize,
-        inputs: [V; GATES],
-        recurrent: [V; GATES],
-        state: *const T,
+        recurrent: [[V; GATES]; ROWS],
+        states: *const T,
     ) {
         unsafe {
             let hidden = self.hidden;
             let count = V::COUNT.min(hidden - unit);
-            let bias =
-                |gate: usize| V::load_first(self.bias.as_ptr().add(gate * hidden + unit), count);
-            let r = sigmoid(inputs[0].add(recurrent[0].add(bias(0))));
-            let z = sigmoid(inputs[1].add(recurrent[1].add(bias(1))));
-            let from_state = recurrent[2].add(bias(2));
-            let n = tanh(r.mul_add(from_state, inputs[2]));
-            let state = V::load_first(state.add(unit), count);
-            let next = z.mul_add(state.sub(n), n);
-            next.store_first(self.output.at(row * hidden + unit), count);
-            if let Some(gates) = self.gates.filter(|gates| gates.keep) {
-                let to = gates.elements.at(row * gates.stride + unit);
-                from_state.store_first(to, count);
-                r.store_first(to.add(hidden), count);
-                z.store_first(to.add(2 * hidden), count);
-                n.store_first(to.add(3 * hidden), count);
+            let bias = self.bias.as_ptr().add(unit);
+            let bias = [
+                V::load_first(bias, count),
+                V::load_first(bias.add(hidden), count),
+                V::load_first(bias.add(2 * hidden), count),
+            ];
+            let zeros = [V::splat(T::zero()); ROWS];
+            let (mut r, mut z, mut n, mut from_state) = (zeros, zeros, zeros, zeros);
+            for (offset, sums) in recurrent.into_iter().enumerate() {
+                let inputs = self.inputs::<V>(block.position + offset, block.row + offset, unit);
+                r[offset] = inputs[0].add(sums[0].add(bias[0]));
+                z[offset] = inputs[1].add(sums[1].add(bias[1]));
+                n[offset] = inputs[2];
+                from_state[offset] = sums[2].add(bias[2]);
+            }
+            r = sigmoid(r);
+            z = sigmoid(z);
+            for ((n, r), from_state) in n.iter_mut().zip(r).zip(from_state) {
+                *n = r.mul_add(from_state, *n);
+            }
+            n = tanh(n);
+            for offset in 0..ROWS {
+                let (row, n) = (block.row + offset, n[offset]);
+                let state = V::load_first(states.add(offset * hidden + unit), count);
+                let next = z[offset].mul_add(state.sub(n), n);
+                next.store_first(self.output.at(row * hidden + unit), count);
+                if let Some(gates) = self.gates.filter(|gates| gates.keep) {
+                    let to = gates.elements.at(row * gates.stride + unit);
+                    from_state[offset].store_first(to, count);
+                    r[offset].store_first(to.add(hidden), count);
+                    z[offset].store_first(to.add(2 * hidden), count);
+                    n.store_first(to.add(3 * hidden), count);
+                }
             }
         }
     }

@@ -31,7 +31,11 @@ pub(super) fn run<T: Real>(
     inputs.extend(initial);
     let keep = graph::tracks(&inputs);
     let sorted = packing.sort_states::<T>(initial, hidden)?;
-    let (output, gates) = forward(packing, &input, &sorted, weight, bias, keep)?;
+    let initial = Initial {
+        states: &sorted,
+        is_zero: initial.is_none(),
+    };
+    let (output, gates) = forward(packing, &input, initial, weight, bias, keep)?;
     let shape = (packing.rows(), hidden);
     if !keep {
         return Tensor::from_vec(output, shape, &Device::Cpu);
@@ -47,11 +51,19 @@ pub(super) fn run<T: Real>(
     graph::record(&inputs, output, shape, operation)
 }
 
+/// The states before the first step.
+#[derive(Clone, Copy)]
+struct Initial<'a, T> {
+    /// `[batch, hidden]`, sorted.
+    states: &'a [T],
+    is_zero: bool,
+}
+
 /// The states, and the buffer of the gates as the way back needs it.
 fn forward<T: Real>(
     packing: &Packing,
     input: &LayerInput,
-    initial: &[T],
+    initial: Initial<'_, T>,
     weight: &Tensor,
     bias: &Tensor,
     keep: bool,
@@ -90,7 +102,8 @@ fn forward<T: Real>(
                     weight: &recurrent,
                     bias,
                     inputs,
-                    initial,
+                    initial: initial.states,
+                    from_zero: initial.is_zero,
                     gates: buffer,
                     output: states,
                     group,

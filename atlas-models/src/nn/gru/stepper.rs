@@ -197,6 +197,7 @@ impl GruStepper {
                 bias: &layer.bias_hh,
                 inputs,
                 initial: &state.layers[index],
+                from_zero: false,
                 gates,
                 output: Shared::new(&mut next),
                 group: 0,

@@ -46,8 +46,8 @@ pub(crate) trait Lanes: Copy {
     type Real: Real;
     /// Floats in the register.
     const COUNT: usize;
-    /// Registers that a product can keep as accumulators, beside its operands.
-    const ACCUMULATORS: usize;
+    /// Registers of the instruction set.
+    const REGISTERS: usize;
 
     unsafe fn splat(x: Self::Real) -> Self;
     unsafe fn load(from: *const Self::Real) -> Self;
@@ -90,6 +90,17 @@ pub(crate) trait Lanes: Copy {
             std::ptr::copy_nonoverlapping(all.as_ptr(), to, count);
         }
     }
+}
+
+/// The rows whose products with `columns` registers of a panel are summed at once.
+///
+/// Beside the sums, the panel's registers and two elements of the rows are held: the compiler
+/// fetches one ahead, and would rather keep a sum in memory, on the longest path there is. More
+/// rows than a dozen registers' worth hide no more latency.
+pub(crate) const fn product_rows<V: Lanes>(columns: usize) -> usize {
+    let room = (V::REGISTERS - columns - 2) / columns;
+    let enough = V::REGISTERS * 3 / 4 / columns;
+    if room < enough { room } else { enough }
 }
 
 /// A computation written over any register.
@@ -178,14 +189,14 @@ impl Isa {
         }
     }
 
-    /// See [`Lanes::ACCUMULATORS`].
-    pub(crate) fn accumulators<T: Real>(self) -> usize {
+    /// See [`product_rows`].
+    pub(crate) fn product_rows<T: Real>(self, columns: usize) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => T::Avx512::ACCUMULATORS,
+            Self::Avx512 => product_rows::<T::Avx512>(columns),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => T::Avx2::ACCUMULATORS,
-            Self::Portable => T::Portable::ACCUMULATORS,
+            Self::Avx2 => product_rows::<T::Avx2>(columns),
+            Self::Portable => product_rows::<T::Portable>(columns),
         }
     }
 

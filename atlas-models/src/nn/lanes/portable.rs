@@ -15,7 +15,7 @@ macro_rules! array {
         impl Lanes for Array<$real, $count> {
             type Real = $real;
             const COUNT: usize = $count;
-            const ACCUMULATORS: usize = 12;
+            const REGISTERS: usize = 16;
 
             #[inline(always)]
             unsafe fn splat(x: $real) -> Self {

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 macro_rules! register {
     (
         $(#[$doc:meta])*
-        $name:ident($raw:ty) of $real:ty, $count:literal lanes, $accumulators:literal accumulators:
+        $name:ident($raw:ty) of $real:ty, $count:literal lanes, $registers:literal registers:
         $splat:ident $load:ident $store:ident $add:ident $sub:ident $mul:ident $div:ident
         $min:ident $max:ident $mul_add:ident
         round($x:ident) $round:expr;
@@ -19,7 +19,7 @@ macro_rules! register {
         impl Lanes for $name {
             type Real = $real;
             const COUNT: usize = $count;
-            const ACCUMULATORS: usize = $accumulators;
+            const REGISTERS: usize = $registers;
 
             #[inline(always)]
             unsafe fn splat(x: $real) -> Self {
@@ -79,7 +79,7 @@ const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 register! {
     /// Sixteen `f32` of AVX-512.
-    F32x16(__m512) of f32, 16 lanes, 24 accumulators:
+    F32x16(__m512) of f32, 16 lanes, 32 registers:
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps
     _mm512_div_ps _mm512_min_ps _mm512_max_ps _mm512_fmadd_ps
     round(x) _mm512_roundscale_ps::<NEAREST>(x);
@@ -88,7 +88,7 @@ register! {
 
 register! {
     /// Eight `f64` of AVX-512.
-    F64x8(__m512d) of f64, 8 lanes, 24 accumulators:
+    F64x8(__m512d) of f64, 8 lanes, 32 registers:
     _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd
     _mm512_div_pd _mm512_min_pd _mm512_max_pd _mm512_fmadd_pd
     round(x) _mm512_roundscale_pd::<NEAREST>(x);
@@ -97,7 +97,7 @@ register! {
 
 register! {
     /// Eight `f32` of AVX2.
-    F32x8(__m256) of f32, 8 lanes, 12 accumulators:
+    F32x8(__m256) of f32, 8 lanes, 16 registers:
     _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps
     _mm256_div_ps _mm256_min_ps _mm256_max_ps _mm256_fmadd_ps
     round(x) _mm256_round_ps::<NEAREST>(x);
@@ -108,7 +108,7 @@ register! {
 
 register! {
     /// Four `f64` of AVX2.
-    F64x4(__m256d) of f64, 4 lanes, 12 accumulators:
+    F64x4(__m256d) of f64, 4 lanes, 16 registers:
     _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd
     _mm256_div_pd _mm256_min_pd _mm256_max_pd _mm256_fmadd_pd
     round(x) _mm256_round_pd::<NEAREST>(x);

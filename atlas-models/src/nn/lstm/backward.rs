@@ -2,7 +2,7 @@
 
 use super::forward::GATES;
 use crate::nn::activation::tanh;
-use crate::nn::lanes::{Kernel, Lanes, Real};
+use crate::nn::lanes::{Kernel, Lanes, Real, product_rows};
 use crate::nn::panels::{PLAIN_REGISTERS, Panels};
 use crate::nn::product::{Destination, Product};
 use crate::nn::shared::{Blocks, Shared};
@@ -36,16 +36,13 @@ impl<T: Real> Kernel for Backward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let Blocks {
-            rows: block,
-            groups,
-        } = self.blocks;
-        debug_assert!(block <= V::ACCUMULATORS / PLAIN_REGISTERS);
+        let block = self.blocks.rows;
+        debug_assert!(block <= product_rows::<V>(PLAIN_REGISTERS));
         let panels = self.hidden.div_ceil(PLAIN_REGISTERS * V::COUNT);
         let stride = GATES * self.hidden;
         for step in (0..self.batch_sizes.len()).rev() {
             let active = self.batch_sizes[step];
-            let starts = (self.group * block..active).step_by(groups * block);
+            let starts = self.blocks.starts(self.group, active);
             // SAFETY: the layer matched every length; blocks of different groups are
             // different rows and sequences.
             unsafe {
@@ -98,10 +95,10 @@ impl<T: Real> Backward<'_, T> {
                 let above = self.gradient.as_ptr().add(row * hidden + unit);
                 let dh =
                     V::load_first(above, count).add(V::load_first(carry_state.add(unit), count));
-                let squashed = tanh(V::load_first(
+                let [squashed] = tanh([V::load_first(
                     self.cells.as_ptr().add(row * hidden + unit),
                     count,
-                ));
+                )]);
                 let through = dh.mul(o).mul(one.sub(squashed.mul(squashed)));
                 let dc = V::load_first(carry_cell.add(unit), count).add(through);
                 let sigmoid = |gate: V| gate.mul(one.sub(gate));

@@ -1,7 +1,7 @@
 //! The steps of one LSTM layer, forward: as those of a GRU layer.
 
 use crate::nn::activation::{sigmoid, tanh};
-use crate::nn::lanes::{Kernel, Lanes, Real};
+use crate::nn::lanes::{Kernel, Lanes, Real, product_rows};
 use crate::nn::panels::{Panels, multiply};
 use crate::nn::recurrent::{Gates, Inputs};
 use crate::nn::shared::{Blocks, Shared};
@@ -29,16 +29,19 @@ pub(super) struct Forward<'a, T> {
     pub(super) gates: Option<Gates<'a, T>>,
     /// The states and the cells, `[rows, hidden]`.
     pub(super) output: [Shared<'a, T>; 2],
-    /// Which sequences: every `blocks.groups`-th block from `group` on.
+    /// Which of the groups that the blocks are dealt to.
     pub(super) group: usize,
     pub(super) blocks: Blocks,
 }
 
-/// A row, and where the sequence's state and cell before it are.
-struct Row<T> {
+/// Consecutive rows of one step.
+struct Block<T> {
+    /// The first one's place among the sorted sequences.
+    position: usize,
+    /// Its packed row.
     row: usize,
-    sequence: usize,
-    before: [*const T; 2],
+    /// The cells before the step.
+    cells: *const T,
 }
 
 impl<T: Real> Kernel for Forward<'_, T> {
@@ -47,15 +50,12 @@ impl<T: Real> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes<Real = T>>(self) {
-        let Blocks {
-            rows: block,
-            groups,
-        } = self.blocks;
-        debug_assert!(block <= V::ACCUMULATORS / GATES);
+        let block = self.blocks.rows;
+        debug_assert!(block <= product_rows::<V>(GATES));
         for step in 0..self.batch_sizes.len() {
             let active = self.batch_sizes[step];
             for panel in 0..self.hidden.div_ceil(V::COUNT) {
-                for position in (self.group * block..active).step_by(groups * block) {
+                for position in self.blocks.starts(self.group, active) {
                     let rows = block.min(active - position);
                     // SAFETY: the layer matched every length; blocks of different
                     // groups are different rows.
@@ -116,55 +116,64 @@ impl<T: Real> Forward<'_, T> {
             let panel_weights = self.weight.panel(panel);
             let sums =
                 multiply::<V, ROWS, GATES>(self.hidden, states, [self.hidden, 1], panel_weights);
-            for (offset, sums) in sums.into_iter().enumerate() {
-                let at = offset * self.hidden;
-                let row = Row {
-                    row: self.offsets[step] + position + offset,
-                    sequence: self.order[position + offset],
-                    before: [states.add(at), cells.add(at)],
-                };
-                self.gate::<V>(row, panel * V::COUNT, sums);
-            }
+            let block = Block {
+                position,
+                row: self.offsets[step] + position,
+                cells,
+            };
+            self.gates::<V, ROWS>(block, panel * V::COUNT, sums);
         }
     }
 
-    /// The gates, new cells and new states of the units from `unit` on.
+    /// The gates, new cells and new states of the rows' units from `unit` on. The rows take turns
+    /// at every operation, so that none waits for its own last one.
     #[inline(always)]
-    unsafe fn gate<V: Lanes<Real = T>>(&self, row: Row<T>, unit: usize, recurrent: [V; GATES]) {
+    unsafe fn gates<V: Lanes<Real = T>, const ROWS: usize>(
+        &self,
+        block: Block<T>,
+        unit: usize,
+        recurrent: [[V; GATES]; ROWS],
+    ) {
         unsafe {
             let hidden = self.hidden;
             let count = V::COUNT.min(hidden - unit);
-            let buffer = match self.gates {
-                Some(gates) => gates
-                    .elements
-                    .at(row.row * gates.stride + gates.projections),
+            let buffer = |row: usize| match self.gates {
+                Some(gates) => gates.elements.at(row * gates.stride + gates.projections),
                 None => std::ptr::null_mut(),
             };
-            let mut gates = recurrent;
-            for (gate, sum) in gates.iter_mut().enumerate() {
+            let mut gates = [[V::splat(T::zero()); ROWS]; GATES];
+            for (gate, values) in gates.iter_mut().enumerate() {
                 let column = gate * hidden + unit;
-                let input: V = self.inputs.load(
-                    (row.row, row.sequence),
-                    (column, GATES * hidden, count),
-                    buffer,
-                );
                 let bias = V::load_first(self.bias.as_ptr().add(column), count);
-                let entering = input.add(sum.add(bias));
-                *sum = if gate == 2 {
-                    tanh(entering)
-                } else {
-                    sigmoid(entering)
-                };
+                for (offset, value) in values.iter_mut().enumerate() {
+                    let (row, position) = (block.row + offset, block.position + offset);
+                    let input: V = self.inputs.load(
+                        (row, self.order[position]),
+                        (column, GATES * hidden, count),
+                        buffer(row),
+                    );
+                    *value = input.add(recurrent[offset][gate].add(bias));
+                }
             }
             let [i, f, g, o] = gates;
-            let cell = V::load_first(row.before[1].add(unit), count);
-            let cell = f.mul_add(cell, i.mul(g));
-            let at = row.row * hidden + unit;
-            cell.store_first(self.output[1].at(at), count);
-            o.mul(tanh(cell)).store_first(self.output[0].at(at), count);
-            if self.gates.is_some_and(|gates| gates.keep) {
-                for (gate, value) in gates.into_iter().enumerate() {
-                    value.store_first(buffer.add(gate * hidden + unit), count);
+            let gates = [sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)];
+            let [i, f, g, o] = gates;
+            let mut cells = [V::splat(T::zero()); ROWS];
+            for (offset, cell) in cells.iter_mut().enumerate() {
+                let before = V::load_first(block.cells.add(offset * hidden + unit), count);
+                *cell = f[offset].mul_add(before, i[offset].mul(g[offset]));
+            }
+            let squashed = tanh(cells);
+            for offset in 0..ROWS {
+                let row = block.row + offset;
+                let at = row * hidden + unit;
+                cells[offset].store_first(self.output[1].at(at), count);
+                let state = o[offset].mul(squashed[offset]);
+                state.store_first(self.output[0].at(at), count);
+                if self.gates.is_some_and(|gates| gates.keep) {
+                    for (gate, values) in gates.iter().enumerate() {
+                        values[offset].store_first(buffer(row).add(gate * hidden + unit), count);
+                    }
                 }
             }
         }
