@@ -112,6 +112,43 @@ impl Course {
     }
 }
 
+/// How far a run was when its checkpoint was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// Steps in all.
+    pub steps: u64,
+    /// The epoch under way, from 1; the one after the last where all are done.
+    pub epoch: usize,
+    /// Why the run ended, if it did.
+    pub stopped: Option<Stopped>,
+}
+
+impl Reached {
+    /// What a checkpoint that [`Training::checkpoint`](super::Training::checkpoint) made says.
+    ///
+    /// # Errors
+    /// If it was made by something else.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let course = course_of(state_of(checkpoint)?)?;
+        Ok(Self {
+            steps: course.steps,
+            epoch: course.epoch,
+            stopped: course.stopped,
+        })
+    }
+}
+
+fn state_of(checkpoint: &Checkpoint) -> Result<&Value> {
+    checkpoint
+        .value(TRAINING)
+        .ok_or_else(|| Error::new("the checkpoint is not one of training"))
+}
+
+fn course_of(state: &Value) -> Result<Course> {
+    Course::deserialize(&state["course"])
+        .map_err(|error| Error::new(format_args!("the checkpoint's course: {error}")))
+}
+
 /// What a checkpoint says of its run.
 fn described(run: &Run, examples: usize) -> Value {
     json!({
@@ -150,9 +187,7 @@ pub(super) fn restore(
     examples: usize,
     vars: &[&str],
 ) -> Result<(Course, Vec<(Tensor, Tensor)>)> {
-    let state = checkpoint
-        .value(TRAINING)
-        .ok_or_else(|| Error::new("the checkpoint is not one of training"))?;
+    let state = state_of(checkpoint)?;
     let mut differences = Vec::new();
     let (stored, given) = (&state["run"], described(run, examples));
     for (name, given) in given.as_object().into_iter().flatten() {
@@ -179,9 +214,7 @@ pub(super) fn restore(
             differences.join("\n  ")
         )));
     }
-    let course = serde_json::from_value(state["course"].clone())
-        .map_err(|error| Error::new(format_args!("the checkpoint's course: {error}")))?;
-    Ok((course, moments))
+    Ok((course_of(state)?, moments))
 }
 
 /// Notes every value in which a stored run differs from the given one.

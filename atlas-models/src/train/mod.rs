@@ -17,6 +17,7 @@ mod tensorboard;
 
 pub use adamw::{AdamW, AdamWParams};
 pub use annealing::Annealing;
+pub use course::Reached;
 pub use params::{Schedule, TrainParams};
 pub use report::{Control, EpochReport, Observer, Outcome, StepReport, Stopped};
 pub use run::{Run, Training, resume, train};

@@ -129,6 +129,12 @@ fn a_time_that_is_none() {
         train(&scene, "--max-minutes 0"),
         "--max-minutes 0: expected a time above zero"
     );
+    for minutes in ["-1", "NaN"] {
+        assert_eq!(
+            train(&scene, &format!("--checkpoint-minutes {minutes}")),
+            format!("--checkpoint-minutes {minutes}: expected a time from zero")
+        );
+    }
 }
 
 #[test]

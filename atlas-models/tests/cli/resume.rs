@@ -182,3 +182,104 @@ fn a_file_that_outgrows_memory_trains_the_same_model() {
     let spooled = scene.atlas(&format!("{} --memory 0", command("spooled")));
     assert_eq!(digest(&spooled.success()), whole);
 }
+
+#[test]
+fn a_start_that_failed_does_not_keep_the_corrected_command_out() {
+    let scene = Scene::new();
+    let frozen = "--freeze embedding --freeze encoder --freeze decoder";
+    let error = scene
+        .atlas(&format!("{} {frozen}", command("run")))
+        .failure();
+    assert!(error.contains("every network is frozen"), "{error}");
+    scene.atlas(&command("run")).success();
+
+    // What a run leaves that is killed before its first checkpoint.
+    for resume in ["", "--resume"] {
+        let name = format!("killed{resume}");
+        std::fs::create_dir(scene.path(format!("{name}.run"))).unwrap();
+        scene.write(&format!("{name}.run/metrics.jsonl"), "");
+        scene
+            .atlas(&format!("{} {resume}", command(&name)))
+            .success();
+    }
+}
+
+/// Kills a run in the middle of its six epochs; the step and the epoch of its checkpoint.
+fn killed(scene: &Scene, run: &str) -> (u64, u64) {
+    let mut child = scene.command(&command(run)).spawn().unwrap();
+    wait_for_steps(scene, run, 5, &mut || false);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let manifest = scene.read(&format!("{run}.run/checkpoint/atlas.json"));
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let course = &manifest["checkpoint"]["values"]["training"]["course"];
+    assert_eq!(course["stopped"], Value::Null);
+    (
+        course["steps"].as_u64().unwrap(),
+        course["epoch"].as_u64().unwrap(),
+    )
+}
+
+#[test]
+fn a_run_that_has_not_ended_is_lost_only_on_request() {
+    let scene = Scene::new();
+    let whole = digest(&scene.atlas(&command("whole")).success());
+    let (step, epoch) = killed(&scene, "run");
+    let measured = scene.read("run.run/metrics.jsonl");
+    let error = scene.atlas(&command("run")).failure();
+    assert_eq!(
+        error,
+        format!(
+            "cannot use run.run: it holds a run that has not ended, which is at step {step} in \
+             epoch {epoch}; --resume goes on with it, --restart starts anew and loses it"
+        )
+    );
+    assert_eq!(scene.read("run.run/metrics.jsonl"), measured);
+    let output = scene.atlas(&format!("{} --restart --seed 1", command("run")));
+    assert_ne!(digest(&output.success()), whole);
+    // It has ended and can be replaced.
+    assert_eq!(digest(&scene.atlas(&command("run")).success()), whole);
+    assert_eq!(metrics(&scene, "run"), metrics(&scene, "whole"));
+    assert_eq!(scene.atlas("train --restart --resume").code, Some(2));
+}
+
+#[test]
+fn a_checkpoint_that_a_killed_save_has_put_aside_is_gone_on_from() {
+    let scene = Scene::new();
+    let whole = digest(&scene.atlas(&command("whole")).success());
+    killed(&scene, "run");
+    let (checkpoint, aside) = (
+        scene.path("run.run/checkpoint"),
+        scene.path("run.run/.checkpoint.atlas-replaced"),
+    );
+    std::fs::rename(checkpoint, aside).unwrap();
+    let error = scene.atlas(&command("run")).failure();
+    assert!(error.contains("a run that has not ended"), "{error}");
+    let output = scene.atlas("train --resume --out run --json");
+    assert!(output.stderr.contains("going on from"), "{}", output.stderr);
+    assert_eq!(digest(&output.success()), whole);
+}
+
+#[test]
+fn a_checkpoint_is_read_only_while_no_other_run_can_replace_it() {
+    let scene = Scene::new();
+    scene.atlas(&command("run")).success();
+    let lock = std::fs::File::open(scene.path("run.run/lock")).unwrap();
+    lock.lock().unwrap();
+    scene.write("run.run/checkpoint/checkpoint.safetensors", "half");
+    let resume = || scene.atlas("train --resume --out run").failure();
+    assert_eq!(
+        resume(),
+        "cannot use run.run: another `atlas train` is at work there"
+    );
+    drop(lock);
+    assert!(resume().contains("checkpoint.safetensors"));
+    let error = scene.atlas(&command("run")).failure();
+    assert!(
+        error.starts_with("cannot use run.run: its checkpoint cannot be read ("),
+        "{error}"
+    );
+    scene
+        .atlas(&format!("{} --restart", command("run")))
+        .success();
+}

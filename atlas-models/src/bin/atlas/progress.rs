@@ -31,7 +31,7 @@ impl Progress {
 
     /// Shows a share and a message.
     pub fn share() -> Self {
-        Self::new(Some(WHOLE), "{bar:24} {percent:>3} %  {msg}")
+        Self::new(Some(WHOLE), "{bar:12} {percent:>3} %  {wide_msg}")
     }
 
     fn new(length: Option<u64>, template: &str) -> Self {
@@ -51,11 +51,6 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Self { bar }
-    }
-
-    /// Whether somebody may be watching.
-    pub fn is_shown(&self) -> bool {
-        !self.bar.is_hidden()
     }
 
     /// This many things are done.

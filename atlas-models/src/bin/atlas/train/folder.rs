@@ -1,11 +1,12 @@
 //! The run folder: what training keeps beside the bundle.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use atlas_core::Bundle;
+use atlas_models::train::Reached;
 
 use crate::failure::{Failure, Outcome};
 
@@ -38,7 +39,10 @@ impl RunFolder {
             Failure::new(format_args!("cannot use {}: {why}", path.display()))
         };
         fs::create_dir_all(&path).map_err(|error| failed(&error))?;
-        let lock = File::create(path.join("lock")).map_err(|error| failed(&error))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let lock = options.open(path.join("lock"));
+        let lock = lock.map_err(|error| failed(&error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -50,8 +54,9 @@ impl RunFolder {
         Ok(Self { path, _lock: lock })
     }
 
-    /// An error if a new run would write over something that no run left in `folder`.
-    pub fn check_free(folder: &Path) -> Result<(), String> {
+    /// An error if a new run would write over something that no run left in `folder`, or over a
+    /// run that has not ended unless `restart` is asked for.
+    pub fn check_free(folder: &Path, restart: bool) -> Result<(), String> {
         let refuse = |why: &str| Err(format!("cannot use {}: {why}", folder.display()));
         match fs::metadata(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -59,12 +64,39 @@ impl RunFolder {
             Ok(metadata) if !metadata.is_dir() => return refuse("it is a file"),
             Ok(_) => {}
         }
-        let checkpoint = Self::checkpoint_in(folder);
-        let is_run = Bundle::open(&checkpoint).is_ok_and(|bundle| bundle.has_checkpoint());
-        match !is_run && folder.join("metrics.jsonl").exists() {
-            true => refuse("its `metrics.jsonl` is of no run of Atlas and would be lost"),
-            false => Ok(()),
+        match Self::reached(folder) {
+            // Steps are what a run is about: before the first there is nothing to lose.
+            Ok(Some(run)) if run.steps == 0 || run.stopped.is_some() || restart => Ok(()),
+            Ok(Some(run)) => refuse(&format!(
+                "it holds a run that has not ended, which is at step {} in epoch {}; --resume goes \
+                 on with it, --restart starts anew and loses it",
+                run.steps, run.epoch
+            )),
+            Ok(None) if Self::has_measurements(folder) => {
+                refuse("its `metrics.jsonl` is of no run of Atlas and would be lost")
+            }
+            Err(error) if !restart => refuse(&format!(
+                "its checkpoint cannot be read ({error}); --restart starts anew and loses it"
+            )),
+            Ok(None) | Err(_) => Ok(()),
         }
+    }
+
+    /// How far the run is whose checkpoint `folder` holds, if it holds one.
+    fn reached(folder: &Path) -> atlas_core::Result<Option<Reached>> {
+        let checkpoint = match Bundle::open(Self::checkpoint_in(folder)) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            bundle => bundle?.checkpoint()?,
+        };
+        checkpoint
+            .map(|checkpoint| Reached::of(&checkpoint))
+            .transpose()
+    }
+
+    /// Whether something was measured. A run that was killed before its first checkpoint may have
+    /// left an empty file.
+    fn has_measurements(folder: &Path) -> bool {
+        fs::metadata(folder.join("metrics.jsonl")).is_ok_and(|metadata| metadata.len() > 0)
     }
 
     /// The folder itself.

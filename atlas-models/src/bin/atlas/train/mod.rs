@@ -20,7 +20,6 @@ use crate::interrupt;
 use crate::notes::{headline, molecules_of, scores};
 use crate::output;
 use crate::text::{clock, count, grouped};
-use folder::RunFolder;
 use plan::Plan;
 use watch::{Saved, Watch};
 
@@ -39,13 +38,14 @@ bundle's path and how many held-out molecules it reconstructs.
 
 Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
 and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
-and ends with the very model that it would have ended with; without a checkpoint it starts anew.";
+and ends with the very model that it would have ended with; without a checkpoint it starts anew.
+A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130.";
 
 /// Train an autoencoder and save it as a bundle, after every epoch
 ///
 /// Everything that can be checked is checked before training starts, and reported at once. Equal
-/// commands give equal models, to the bit, on one machine and number of threads, unless the time
-/// runs out.
+/// commands without --max-minutes give equal models, to the bit, on one machine, whatever the
+/// number of threads; processors with other vector instructions round otherwise.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -62,8 +62,8 @@ pub struct Args {
     /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
     #[arg(help_heading = "Data", long)]
     skip_invalid: bool,
-    /// Memory for molecules, beyond which they go to a temporary file; some 50 bytes a molecule
-    /// come on top [default: 512]
+    /// Memory for the texts of molecules, and as much again for their tokens, beyond which they go
+    /// to temporary files in TMPDIR; some 56 bytes a molecule come on top [default: 512]
     #[arg(help_heading = "Data", long, value_name = "MIB")]
     memory: Option<usize>,
     /// Architecture; `atlas models` lists them [default: gru-vae]
@@ -78,8 +78,8 @@ pub struct Args {
     /// Times that every molecule is seen [default: 20; 5 for the built-in molecules]
     #[arg(help_heading = "Training", long, value_name = "N")]
     epochs: Option<usize>,
-    /// End training after so many minutes; evaluation and saving do not count [default: none; 4.5
-    /// for the built-in molecules, unless --epochs is given]
+    /// End training after so many minutes; evaluation and saving do not count. The schedules then
+    /// follow the clock, and the model depends on how fast the machine is [default: none]
     #[arg(
         help_heading = "Training",
         long,
@@ -113,11 +113,20 @@ pub struct Args {
     /// Folder of the bundle; a bundle that is there is replaced [default: runs/MODEL]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on from the checkpoint in DIR.run; other flags may be left out
+    /// Go on from the checkpoint in DIR.run; flags may be left out, but --tensorboard,
+    /// --checkpoint-minutes, --memory and --json are not remembered
     #[arg(long)]
     resume: bool,
+    /// Start anew where DIR.run holds a run that has not ended, and lose that run
+    #[arg(long, conflicts_with = "resume")]
+    restart: bool,
     /// Minutes of training between checkpoints; there is one after every epoch, too
-    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        default_value_t = 5.0,
+        allow_negative_numbers = true
+    )]
     checkpoint_minutes: f64,
     /// Write a TensorBoard event file to DIR.run
     #[arg(long)]
@@ -140,10 +149,9 @@ fn parse_weight(text: &str) -> Result<(String, f64), String> {
 
 pub fn run(args: Args) -> Outcome {
     let (plan, mut model) = Plan::of(&args)?;
-    let folder = RunFolder::open(plan.folder.clone())?;
     plan.announce(&*model);
     interrupt::watch("stopping after this step")?;
-    let mut watch = Watch::new(&plan, &folder, &args)?;
+    let mut watch = Watch::new(&plan, &args);
     let ended = match &plan.resumed {
         Some((checkpoint, _)) => train::resume(
             &mut *model,
@@ -256,7 +264,7 @@ impl Plan {
             count(self.molecules().div_ceil(self.run.params.batch), "step"),
         ));
         if self.resumed.is_some() {
-            let checkpoint = RunFolder::checkpoint_in(&self.folder);
+            let checkpoint = self.folder.checkpoint();
             output::say(&format_args!("going on from {}", checkpoint.display()));
         }
         if self.replaces {

@@ -1,6 +1,7 @@
 //! What will be trained, on what, and how: all of it checked before training starts.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use atlas_core::{Bundle, Checkpoint, CreateOptions, LoadOptions};
 use atlas_models::chem::Smiles;
@@ -31,7 +32,9 @@ pub struct Plan {
     pub run: Run,
     pub settings: Settings,
     pub out: PathBuf,
-    pub folder: PathBuf,
+    pub folder: RunFolder,
+    /// Time in training between two checkpoints.
+    pub pace: Duration,
     /// Whether there is a bundle that will be replaced.
     pub replaces: bool,
     pub examples: TokenStore,
@@ -51,17 +54,21 @@ impl Plan {
             Path::new("runs").join(model)
         });
         let folder = RunFolder::beside(&out);
+        if !args.resume {
+            return Self::begun(args, out, folder);
+        }
         let checkpoint = RunFolder::checkpoint_in(&folder);
-        if args.resume && checkpoint.exists() {
-            return Self::resumed(args, out, folder);
+        match Bundle::open(&checkpoint) {
+            Err(error) if error.is_not_found() => {
+                output::say(&format_args!(
+                    "there is no {} to resume from: training from the beginning",
+                    checkpoint.display()
+                ));
+                Self::begun(args, out, folder)
+            }
+            // What it holds is read once no other run can replace it.
+            _ => Self::resumed(args, out, RunFolder::open(folder)?),
         }
-        if args.resume {
-            let checkpoint = checkpoint.display();
-            output::say(&format_args!(
-                "there is no {checkpoint} to resume from: training from the beginning"
-            ));
-        }
-        Self::begun(args, out, folder)
     }
 
     fn begun(args: &Args, out: PathBuf, folder: PathBuf) -> Outcome<(Self, Model)> {
@@ -71,7 +78,9 @@ impl Plan {
         let settings = Settings::of(args, &mut problems);
         let run = settings.run(&mut problems);
         let found = problems.take(destination::look(&out).map_err(Failure::new));
-        problems.take(RunFolder::check_free(&folder).map_err(Failure::new));
+        let is_free = || RunFolder::check_free(&folder, args.restart).map_err(Failure::new);
+        problems.take(is_free());
+        let pace = pace(args, &mut problems);
         let data = problems.take(read(args, &settings));
         let overrides = parameters::overrides(args, entry, data.as_ref(), &mut problems);
         if let Some(data) = &data {
@@ -81,13 +90,24 @@ impl Plan {
         let data = data.ok_or_else(|| Failure::new("there is nothing to train on"))?;
         let options = CreateOptions::new().seed(settings.seed);
         let mut model = registry.create(entry.name(), &overrides, options)?;
-        let plan = Self::with(&mut *model, run, settings, data, out, folder)?;
+        let locked = || {
+            let locked = RunFolder::open(folder.clone())?;
+            // Another run may have begun there while the data were read.
+            is_free()?;
+            Ok(locked)
+        };
+        let plan = Self::with(&mut *model, run, settings, data, out, locked)?;
         let replaces = found == Some(Found::ABundle);
-        Ok((Self { replaces, ..plan }, model))
+        let plan = Self {
+            replaces,
+            pace,
+            ..plan
+        };
+        Ok((plan, model))
     }
 
-    fn resumed(args: &Args, out: PathBuf, folder: PathBuf) -> Outcome<(Self, Model)> {
-        let path = RunFolder::checkpoint_in(&folder);
+    fn resumed(args: &Args, out: PathBuf, folder: RunFolder) -> Outcome<(Self, Model)> {
+        let path = folder.checkpoint();
         let place = path.display();
         let bundle = Bundle::open(&path)?;
         let checkpoint = bundle.checkpoint()?;
@@ -112,10 +132,11 @@ impl Plan {
         }
         problems.take(destination::look(&out).map_err(Failure::new));
         settings.data = args.data.clone().or(settings.data);
+        let pace = pace(args, &mut problems);
         let data = problems.take(read(args, &settings));
         problems.into_outcome()?;
         let data = data.ok_or_else(|| Failure::new("there is nothing to train on"))?;
-        let plan = Self::with(&mut *model, run, settings, data, out, folder)?;
+        let plan = Self::with(&mut *model, run, settings, data, out, || Ok(folder))?;
         let begun = &record.trained_on.data;
         if plan.note.trained_on.data.digest != begun.digest {
             return Err(Failure::new(format_args!(
@@ -123,8 +144,12 @@ impl Plan {
                 plan.note.trained_on.data.source, begun.molecules, begun.source
             )));
         }
-        let resumed = Some((checkpoint, record));
-        Ok((Self { resumed, ..plan }, model))
+        let plan = Self {
+            resumed: Some((checkpoint, record)),
+            pace,
+            ..plan
+        };
+        Ok((plan, model))
     }
 
     /// What is left to do once there is a model.
@@ -134,7 +159,7 @@ impl Plan {
         settings: Settings,
         data: Corpus,
         out: PathBuf,
-        folder: PathBuf,
+        folder: impl FnOnce() -> Outcome<RunFolder>,
     ) -> Outcome<Self> {
         let mut problems = Problems::default();
         for network in &settings.frozen {
@@ -168,7 +193,8 @@ impl Plan {
             run,
             settings,
             out,
-            folder,
+            folder: folder()?,
+            pace: Duration::MAX,
         })
     }
 
@@ -176,6 +202,18 @@ impl Plan {
     pub fn molecules(&self) -> usize {
         self.examples.len()
     }
+}
+
+/// Time in training between two checkpoints.
+fn pace(args: &Args, problems: &mut Problems) -> Duration {
+    let minutes = args.checkpoint_minutes;
+    if minutes.is_nan() || minutes < 0.0 {
+        problems.add(format!(
+            "--checkpoint-minutes {minutes}: expected a time from zero"
+        ));
+    }
+    // What no clock reaches is no time at all.
+    Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX)
 }
 
 /// Reads the molecules; rows that are not SMILES are an error unless they are to be skipped.

@@ -12,9 +12,6 @@ use serde_json::{Value, json};
 use super::Args;
 use super::problems::Problems;
 
-/// Time for the built-in molecules on a slow machine, unless the user sets epochs or a time.
-const BUILT_IN_MINUTES: f64 = 4.5;
-
 /// The built-in molecules are learnt in a few epochs.
 fn built_in_params() -> Value {
     json!({ "epochs": 5, "learning_rate": 3e-3 })
@@ -53,7 +50,6 @@ impl Settings {
             problems.note(None, &error);
             TrainParams::default()
         });
-        let usual = is_built_in && args.epochs.is_none();
         Self {
             data: args.data.clone(),
             skip_invalid: args.skip_invalid,
@@ -61,7 +57,7 @@ impl Settings {
             split_seed: args.split_seed.unwrap_or(0),
             seed: args.seed.unwrap_or(0),
             train: ParamValue::to_json(&params),
-            max_minutes: args.max_minutes.or(usual.then_some(BUILT_IN_MINUTES)),
+            max_minutes: args.max_minutes,
             weights: args.weight.clone(),
             frozen: args.freeze.clone(),
         }
@@ -156,4 +152,33 @@ fn time(minutes: f64, problems: &mut Problems) -> Option<Duration> {
         ));
     }
     time
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn only_a_time_that_is_asked_for_lets_the_clock_decide() {
+        let max_time = |arguments: &[&str]| {
+            let arguments = ["train"].iter().chain(arguments);
+            let args = Command::try_parse_from(arguments).unwrap().args;
+            let mut problems = Problems::default();
+            Settings::of(&args, &mut problems)
+                .run(&mut problems)
+                .max_time
+        };
+        assert_eq!(max_time(&[]), None);
+        assert_eq!(max_time(&["--data", "some.smi"]), None);
+        let asked_for = max_time(&["--max-minutes", "2"]);
+        assert_eq!(asked_for, Some(Duration::from_secs(120)));
+    }
 }

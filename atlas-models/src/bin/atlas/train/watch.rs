@@ -25,8 +25,6 @@ use crate::text::{clock, grouped, percent, short};
 const SAMPLE: usize = 256;
 /// The share of a step's loss in the one that the bar shows.
 const SMOOTHING: f64 = 0.05;
-/// Where there is no bar, something is said at least this often.
-const SILENCE: Duration = Duration::from_secs(60);
 /// Times left beyond this are a guess.
 const LONGEST: Duration = Duration::from_secs(999 * 3600);
 
@@ -80,7 +78,8 @@ pub struct Watch<'a> {
     note: &'a Note,
     folder: &'a RunFolder,
     record: Record,
-    metrics: Metrics,
+    /// Opened once there is a checkpoint that they belong to.
+    metrics: Option<Metrics>,
     wants_events: bool,
     events: Option<EventFile>,
     /// Time in training between two checkpoints.
@@ -88,15 +87,12 @@ pub struct Watch<'a> {
     /// The step of the last checkpoint, and when it was made, as time in training.
     checkpoint: Option<(u64, Duration)>,
     progress: Progress,
-    /// The loss that the bar shows: a batch of long molecules has a larger one than its neighbours.
-    smooth_loss: Option<f64>,
-    /// When something was said, as time in training.
-    heard: Duration,
+    smooth: Smooth,
 }
 
 impl<'a> Watch<'a> {
-    /// Watches what `plan` says, keeping what it keeps in `folder`.
-    pub fn new(plan: &'a Plan, folder: &'a RunFolder, args: &Args) -> Result<Self> {
+    /// Watches what `plan` says, keeping what it keeps in the run folder.
+    pub fn new(plan: &'a Plan, args: &Args) -> Self {
         let record = match &plan.resumed {
             Some((_, record)) => record.clone(),
             None => Record {
@@ -107,22 +103,20 @@ impl<'a> Watch<'a> {
                 metrics_bytes: 0,
             },
         };
-        Ok(Self {
+        Self {
             out: &plan.out,
             held_out: &plan.held_out,
             note: &plan.note,
-            metrics: Metrics::open(folder.metrics(), record.metrics_bytes)?,
+            metrics: None,
             wants_events: args.tensorboard,
             events: None,
-            folder,
+            folder: &plan.folder,
             record,
-            pace: Duration::try_from_secs_f64(args.checkpoint_minutes * 60.0)
-                .unwrap_or(Duration::MAX),
+            pace: plan.pace,
             checkpoint: None,
             progress: Progress::share(),
-            smooth_loss: None,
-            heard: Duration::ZERO,
-        })
+            smooth: Smooth::default(),
+        }
     }
 
     /// The last bundle that was saved, if there is one.
@@ -137,7 +131,10 @@ impl<'a> Watch<'a> {
         step: u64,
         elapsed: Duration,
     ) -> Result<()> {
-        self.record.metrics_bytes = self.metrics.sync()?;
+        self.record.metrics_bytes = match &mut self.metrics {
+            Some(metrics) => metrics.sync()?,
+            None => 0,
+        };
         if let Some(events) = &mut self.events {
             events.flush()?;
         }
@@ -208,13 +205,15 @@ impl Observer<Model> for Watch<'_> {
         if self.wants_events {
             self.events = Some(EventFile::create(self.folder.path(), steps)?);
         }
-        self.heard = elapsed;
         // What was resumed is its own checkpoint.
-        if steps > 0 {
-            self.checkpoint = Some((steps, elapsed));
-            return Ok(());
+        match steps {
+            0 => self.save_checkpoint(model, training, steps, elapsed)?,
+            _ => self.checkpoint = Some((steps, elapsed)),
         }
-        self.save_checkpoint(model, training, steps, elapsed)
+        // Measurements that another run left are cut off only once its checkpoint is replaced.
+        let metrics = Metrics::open(self.folder.metrics(), self.record.metrics_bytes)?;
+        self.metrics = Some(metrics);
+        Ok(())
     }
 
     fn on_step(
@@ -223,7 +222,9 @@ impl Observer<Model> for Watch<'_> {
         step: &StepReport,
         training: &Training<'_>,
     ) -> Result<Control> {
-        self.metrics.step(step)?;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.step(step)?;
+        }
         if let Some(events) = &mut self.events {
             events.scalar(step.step, "loss/step", step.loss)?;
             for (name, part) in &step.parts {
@@ -232,26 +233,7 @@ impl Observer<Model> for Watch<'_> {
             events.scalar(step.step, "learning_rate", step.learning_rate)?;
             events.scalar(step.step, "gradient_norm", step.gradient_norm)?;
         }
-        let before = self.smooth_loss.unwrap_or(step.loss);
-        let loss = before + (step.loss - before) * SMOOTHING;
-        self.smooth_loss = Some(loss);
-        let left = step
-            .elapsed
-            .mul_f64((1.0 - step.progress) / step.progress.max(1e-9));
-        let message = format!(
-            "epoch {}/{}  loss {}  {} molecules/s  {} left",
-            step.epoch,
-            step.epochs,
-            short(loss),
-            rate(step.examples_per_second),
-            clock(left.min(LONGEST)),
-        );
-        if !self.progress.is_shown() && step.elapsed >= self.heard + SILENCE {
-            self.heard = step.elapsed;
-            let (place, all) = (step.step_in_epoch, step.steps_per_epoch);
-            self.progress
-                .say(&format_args!("step {place}/{all} of {message}"));
-        }
+        let message = self.smooth.message(step);
         self.progress.done_share(step.progress, message);
         let control = self.control();
         let last = self
@@ -270,7 +252,9 @@ impl Observer<Model> for Watch<'_> {
         training: &Training<'_>,
     ) -> Result<Control> {
         let held_out = self.evaluate(model, epoch.is_last)?;
-        self.metrics.epoch(epoch, held_out.as_ref())?;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.epoch(epoch, held_out.as_ref())?;
+        }
         if let Some(events) = &mut self.events {
             events.scalar(epoch.steps, "loss/epoch", epoch.loss)?;
             if let Some(held_out) = &held_out {
@@ -281,7 +265,6 @@ impl Observer<Model> for Watch<'_> {
         let note = self.record_epoch(epoch, held_out.as_ref());
         model.provenance_mut().note(TRAINING, note);
         model.save(self.out)?;
-        self.heard = epoch.elapsed;
         self.record.saved = Some(Saved {
             epoch: epoch.epoch,
             loss: epoch.loss,
@@ -296,6 +279,44 @@ impl Observer<Model> for Watch<'_> {
         let (step, _) = self.checkpoint?;
         let path = self.folder.checkpoint();
         Some(format!("{} (step {step})", path.display()))
+    }
+}
+
+/// The losses that the bar shows: a batch of long molecules has larger ones than its neighbours.
+#[derive(Default)]
+struct Smooth {
+    loss: Option<f64>,
+    parts: Vec<f64>,
+}
+
+impl Smooth {
+    /// What the bar says after a step. What matters most comes first: a narrow terminal cuts the
+    /// rest off.
+    fn message(&mut self, step: &StepReport) -> String {
+        let smooth = |before: f64, value: f64| before + (value - before) * SMOOTHING;
+        let loss = smooth(self.loss.unwrap_or(step.loss), step.loss);
+        self.loss = Some(loss);
+        let mut parts = String::new();
+        for (index, (name, value)) in step.parts.iter().enumerate() {
+            match self.parts.get_mut(index) {
+                Some(part) => *part = smooth(*part, *value),
+                None => self.parts.push(*value),
+            }
+            parts += &format!("  {name} {}", short(self.parts[index]));
+        }
+        let left = step
+            .elapsed
+            .mul_f64((1.0 - step.progress) / step.progress.max(1e-9));
+        format!(
+            "epoch {}/{} step {}/{}  {} left  {} molecules/s  loss {}{parts}",
+            step.epoch,
+            step.epochs,
+            step.step_in_epoch,
+            step.steps_per_epoch,
+            clock(left.min(LONGEST)),
+            rate(step.examples_per_second),
+            short(loss),
+        )
     }
 }
 
@@ -326,4 +347,43 @@ fn line(epoch: &EpochReport, held_out: Option<&Reconstruction>) -> String {
 
 fn rate(per_second: f64) -> String {
     grouped(per_second.round() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_tells_epoch_step_time_left_speed_and_every_part_of_the_loss() {
+        let step = StepReport {
+            epoch: 2,
+            epochs: 5,
+            step_in_epoch: 3,
+            steps_per_epoch: 187,
+            step: 190,
+            examples: 128,
+            loss: 40.0,
+            parts: vec![("reconstruction", 30.0), ("kl", 10.0)],
+            learning_rate: 1e-3,
+            gradient_norm: 1.0,
+            elapsed: Duration::from_secs(30),
+            progress: 0.25,
+            examples_per_second: 1234.4,
+        };
+        let mut smooth = Smooth::default();
+        assert_eq!(
+            smooth.message(&step),
+            "epoch 2/5 step 3/187  1:30 left  1,234 molecules/s  loss 40.00  reconstruction 30.00  kl 10.00"
+        );
+        let next = StepReport {
+            loss: 20.0,
+            parts: vec![("reconstruction", 10.0), ("kl", 10.0)],
+            ..step
+        };
+        assert!(
+            smooth
+                .message(&next)
+                .ends_with("  loss 39.00  reconstruction 29.00  kl 10.00")
+        );
+    }
 }
