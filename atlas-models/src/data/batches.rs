@@ -9,8 +9,9 @@ use super::shuffle::shuffle;
 ///
 /// Each epoch draws an order of all examples, cuts it into pools of some batches, sorts within
 /// each pool, cuts the pools into batches, and draws the order of the batches. Every example
-/// comes once an epoch, with company that changes from epoch to epoch; which epoch has which
-/// batches depends on the seed alone.
+/// comes once an epoch, with company that changes from epoch to epoch. Where the batches do not
+/// come out even, the shorter one holds the last examples of the order, whatever their size, so
+/// that each is as likely to be there. Which epoch has which batches depends on the seed alone.
 #[derive(Clone, Debug)]
 pub struct Batches {
     sizes: Vec<u32>,
@@ -19,8 +20,12 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches in a pool. More makes batches more even and their company less varied.
+    /// The most batches in a pool. More makes batches more even and their company less varied.
     const POOL: usize = 32;
+
+    /// Pools in an epoch, if there are batches for them: were there one, the order of sizes alone
+    /// would say who is with whom, in every epoch.
+    const POOLS: usize = 4;
 
     /// Batches of `batch` examples, of which `sizes` are the sizes. A batch of 0 is taken as 1.
     pub fn new(sizes: Vec<u32>, batch: usize, seed: u64) -> Self {
@@ -42,15 +47,16 @@ impl Batches {
         generator.set_stream(epoch);
         let mut order: Vec<u32> = (0..self.sizes.len() as u32).collect();
         shuffle(&mut order, &mut generator);
-        let mut batches = Vec::with_capacity(self.per_epoch());
-        let mut begin = 0;
-        for pool in order.chunks_mut(self.batch.saturating_mul(Self::POOL)) {
+        let whole = order.len() / self.batch;
+        let in_pool = Self::POOL.min(whole / Self::POOLS).max(1);
+        let (pooled, _) = order.split_at_mut(whole * self.batch);
+        for pool in pooled.chunks_mut(self.batch * in_pool) {
             pool.sort_by_key(|&index| self.sizes[index as usize]);
-            for batch in pool.chunks(self.batch) {
-                batches.push((begin, begin + batch.len()));
-                begin += batch.len();
-            }
         }
+        let begins = (0..order.len()).step_by(self.batch);
+        let mut batches: Vec<(usize, usize)> = begins
+            .map(|begin| (begin, order.len().min(begin + self.batch)))
+            .collect();
         shuffle(&mut batches, &mut generator);
         Epoch { order, batches }
     }
@@ -84,6 +90,8 @@ impl Epoch {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn batches() -> Batches {
@@ -98,7 +106,59 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, (0..1003).collect::<Vec<_>>());
         assert_eq!(epoch.len(), batches.per_epoch());
-        assert!(epoch.iter().all(|batch| batch.len() <= 8));
+        let mut lengths: Vec<usize> = epoch.iter().map(<[u32]>::len).collect();
+        lengths.sort_unstable();
+        assert_eq!((lengths[0], &lengths[1..]), (3, vec![8; 125].as_slice()));
+    }
+
+    #[test]
+    fn every_example_is_as_often_in_the_short_batch() {
+        let batches = Batches::new((0..43).collect(), 8, 1);
+        let mut counts = [0; 43];
+        for epoch in 0..4000 {
+            let epoch = batches.epoch(epoch);
+            let short = epoch.iter().find(|batch| batch.len() == 3).unwrap();
+            short.iter().for_each(|&index| counts[index as usize] += 1);
+        }
+        // 279 are expected; 80 are five standard deviations.
+        let all_near = counts.iter().all(|count| (199..=359).contains(count));
+        assert!(all_near, "{counts:?}");
+    }
+
+    #[test]
+    fn company_changes_however_few_examples_there_are() {
+        for (examples, batch) in [(16, 8), (43, 8), (64, 8), (600, 8)] {
+            let batches = Batches::new((0..examples).collect(), batch, 1);
+            let mut company = vec![BTreeSet::new(); examples as usize];
+            for epoch in 0..50 {
+                for batch in batches.epoch(epoch).iter() {
+                    for &index in batch {
+                        company[index as usize].extend(batch.iter().copied());
+                    }
+                }
+            }
+            let least = company.iter().map(BTreeSet::len).min().unwrap();
+            let expected = (examples as usize).min(40) * 3 / 4;
+            assert!(least >= expected, "{least} of {examples}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_batches_says_nothing_of_their_sizes() {
+        let batches = batches();
+        let mean = |batch: &[u32]| {
+            let sizes = batch.iter().map(|&index| batches.sizes[index as usize]);
+            f64::from(sizes.sum::<u32>()) / batch.len() as f64
+        };
+        let of_place = |place| {
+            let epochs =
+                (0..1000).map(|epoch| mean(batches.epoch(epoch).iter().nth(place).unwrap()));
+            epochs.sum::<f64>() / 1000.0
+        };
+        // Sizes are 0 to 60; the standard deviation of these means is 0.56.
+        for place in [0, 1, 62, 125] {
+            assert!((of_place(place) - 30.0).abs() < 2.8, "{place}");
+        }
     }
 
     #[test]
