@@ -2,7 +2,26 @@
 
 use atlas_core::{Error, Result};
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{CpuStorage, DType, Storage, Tensor, Var};
+use rayon::prelude::*;
+
+/// Operations of candle 0.11 through which no gradient goes.
+const CUTTING: [&str; 14] = [
+    "`candle_nn::LayerNorm`",
+    "`candle_nn::RmsNorm`",
+    "`ops::layer_norm`",
+    "`ops::rms_norm`",
+    "`ops::softmax_last_dim`",
+    "`ops::sdpa`",
+    "`rotary_emb::rope`, `rope_i` and `rope_thd`",
+    "`floor`, `ceil`, `round` and `sign`",
+    "comparisons",
+    "`argmax` and `argmin`",
+    "casts to integers",
+    "a product with the number 0",
+    "`detach`",
+    "`to_vec` and its like",
+];
 
 /// The gradients of the variables, in their order.
 ///
@@ -20,12 +39,12 @@ pub(super) fn take(vars: &[(String, Var)], store: &mut GradStore) -> Result<Vec<
     if !without.is_empty() {
         return Err(Error::new(format_args!(
             "{} of {} variables received no gradient and would never be trained:\n  {}\n\
-             either the loss does not depend on them, or an operation on the way to it has no backward: of candle's, \
-             `ops::softmax_last_dim`, `ops::rms_norm`, `ops::layer_norm`, `rotary_emb::rope`, `argmax`, `detach` and \
-             `to_vec` cut gradients; freeze the network if that is meant",
+             either the loss does not depend on them, or an operation on the way to it cuts gradients, as these of \
+             candle's do: {}; freeze the network if that is meant",
             without.len(),
             vars.len(),
             without.join("\n  "),
+            CUTTING.join(", "),
         )));
     }
     Ok(gradients.into_iter().flatten().collect())
@@ -54,20 +73,72 @@ pub(super) fn not_finite<'a>(
     Ok(names)
 }
 
+/// The sum of the squares, in f64: what an f32 can hold, its square need not fit into one.
 fn square(gradient: &Tensor) -> Result<f64> {
-    Ok(f64::from(
-        gradient
-            .to_dtype(DType::F32)?
-            .sqr()?
-            .sum_all()?
-            .to_scalar::<f32>()?,
-    ))
+    if !gradient.device().is_cpu() {
+        return square_on_device(gradient);
+    }
+    let gradient = match gradient.dtype() {
+        DType::F32 | DType::F64 => gradient.contiguous()?,
+        _ => gradient.to_dtype(DType::F64)?.contiguous()?,
+    };
+    let (storage, layout) = gradient.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
+            Ok(sum_of_squares(&values[start..end]))
+        }
+        (Storage::Cpu(CpuStorage::F64(values)), Some((start, end))) => {
+            Ok(sum_of_squares(&values[start..end]))
+        }
+        _ => Err(Error::new("a gradient is not what it was converted to")),
+    }
+}
+
+/// By candle's own operations: relative to the largest element, as some devices have no f64.
+fn square_on_device(gradient: &Tensor) -> Result<f64> {
+    let gradient = gradient.to_dtype(DType::F32)?.flatten_all()?;
+    let scalar = |tensor: Tensor| -> Result<f64> { Ok(tensor.to_scalar::<f32>()?.into()) };
+    let largest = scalar(gradient.abs()?.max(0)?)?;
+    if largest == 0.0 || !largest.is_finite() {
+        // The largest of numbers with a NaN among them may be a number.
+        return Ok(largest + scalar(gradient.sum_all()?)?);
+    }
+    let sum = scalar((gradient / largest)?.sqr()?.sum_all()?)?;
+    Ok(sum * largest * largest)
+}
+
+/// Elements that one thread takes at a time; fixed, so that the number of threads changes no bit.
+const PART: usize = 1 << 14;
+/// Sums that a processor takes side by side.
+const LANES: usize = 8;
+
+fn sum_of_squares<T: Copy + Into<f64> + Sync>(values: &[T]) -> f64 {
+    let part = |values: &[T]| {
+        let mut sums = [0.0; LANES];
+        let add = |sums: &mut [f64; LANES], values: &[T]| {
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                let value: f64 = value.into();
+                *sum += value * value;
+            }
+        };
+        let chunks = values.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        chunks.for_each(|values| add(&mut sums, values));
+        add(&mut sums, rest);
+        sums.iter().sum::<f64>()
+    };
+    if values.len() <= PART {
+        return part(values);
+    }
+    let parts: Vec<f64> = values.par_chunks(PART).map(part).collect();
+    parts.iter().sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{D, Device};
+    use candle_nn::{Module, ops, rotary_emb};
 
     fn vars(values: &[&[f32]]) -> Vec<(String, Var)> {
         let var = |(index, values): (usize, &&[f32])| {
@@ -101,7 +172,7 @@ mod tests {
     #[test]
     fn an_operation_without_backward_is_noticed() {
         let vars = vars(&[&[1.0, 2.0]]);
-        let softmax = candle_nn::ops::softmax_last_dim(&vars[0].1).unwrap();
+        let softmax = ops::softmax_last_dim(&vars[0].1).unwrap();
         // candle gives an empty store for a loss that depends on no variable.
         let mut store = softmax
             .sqr()
@@ -125,5 +196,106 @@ mod tests {
             Tensor::new(&[4f32], &Device::Cpu).unwrap(),
         ];
         assert_eq!(norm(&gradients).unwrap(), 5.0);
+    }
+
+    #[test]
+    fn what_the_message_names_cuts_gradients() {
+        let device = Device::Cpu;
+        let ones = |shape: &[usize]| Tensor::ones(shape, DType::F32, &device).unwrap();
+        let angles = ones(&[2, 2]);
+        let layer_norm = candle_nn::LayerNorm::new(ones(&[4]), ones(&[4]), 1e-5);
+        let rms_norm = candle_nn::RmsNorm::new(ones(&[4]), 1e-5);
+        type Cut<'a> = Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor> + 'a>;
+        let float = |tensor: Tensor| tensor.to_dtype(DType::F32);
+        let cuts: Vec<(&str, Cut)> = vec![
+            ("LayerNorm", Box::new(|x| layer_norm.forward(x))),
+            ("RmsNorm", Box::new(|x| rms_norm.forward(x))),
+            (
+                "ops::layer_norm",
+                Box::new(|x| ops::layer_norm(x, &ones(&[4]), &ones(&[4]), 1e-5)),
+            ),
+            (
+                "ops::rms_norm",
+                Box::new(|x| ops::rms_norm(x, &ones(&[4]), 1e-5)),
+            ),
+            ("softmax_last_dim", Box::new(ops::softmax_last_dim)),
+            ("rope", Box::new(|x| rotary_emb::rope(x, &angles, &angles))),
+            (
+                "rope_i",
+                Box::new(|x| rotary_emb::rope_i(x, &angles, &angles)),
+            ),
+            (
+                "rope_thd",
+                Box::new(|x| rotary_emb::rope_thd(&x.reshape((1, 2, 1, 4))?, &angles, &angles)),
+            ),
+            ("floor", Box::new(|x| x.floor())),
+            ("ceil", Box::new(|x| x.ceil())),
+            ("round", Box::new(|x| x.round())),
+            ("sign", Box::new(|x| x.sign())),
+            ("comparisons", Box::new(|x| float(x.gt(0.5)?))),
+            ("argmax", Box::new(|x| float(x.argmax(D::Minus1)?))),
+            ("argmin", Box::new(|x| float(x.argmin(D::Minus1)?))),
+            (
+                "casts to integers",
+                Box::new(|x| float(x.to_dtype(DType::I64)?)),
+            ),
+            ("the number 0", Box::new(|x| x * 0.0)),
+            ("detach", Box::new(|x| Ok(x.detach()))),
+        ];
+        for (name, cut) in cuts {
+            let values = Tensor::rand(0f32, 2.0, (1, 1, 2, 4), &device).unwrap();
+            let vars = [("net/x".to_owned(), Var::from_tensor(&values).unwrap())];
+            // A product of the variable's own, so that the operation is not its first.
+            let loss = cut(&(vars[0].1.as_tensor() * 1.5).unwrap()).unwrap();
+            let mut store = loss.sum_all().unwrap().backward().unwrap();
+            let error = take(&vars, &mut store).unwrap_err().to_string();
+            assert!(error.contains(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_norm_of_what_f32_can_hold_is_finite_and_exact() {
+        for dtype in [DType::F32, DType::F64] {
+            let large = Tensor::new(&[3e37f32, -4e37], &Device::Cpu).unwrap();
+            let large = [large.to_dtype(dtype).unwrap()];
+            let norm = norm(&large).unwrap();
+            assert!((norm / 5e37 - 1.0).abs() < 1e-7, "{norm}");
+            let vars = vars(&[&[0.0, 0.0]]);
+            assert_eq!(not_finite(&vars, &large).unwrap(), Vec::<&str>::new());
+        }
+        // In f32 the sum of so many ones would stop at 2^24.
+        let ones = Tensor::ones((1 << 24) + 3, DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(square(&ones).unwrap(), f64::from((1 << 24) + 3));
+        let halves = Tensor::new(&[3f32, 4.0], &Device::Cpu).unwrap();
+        let halves = halves.to_dtype(DType::BF16).unwrap();
+        assert_eq!(norm(&[halves]).unwrap(), 5.0);
+    }
+
+    #[test]
+    fn the_norm_on_a_device_is_the_same() {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        assert_eq!(square_on_device(&tensor(&[3.0, -4.0])).unwrap(), 25.0);
+        let large = square_on_device(&tensor(&[3e37, -4e37])).unwrap();
+        assert!((large.sqrt() / 5e37 - 1.0).abs() < 1e-6, "{large}");
+        assert_eq!(square_on_device(&tensor(&[0.0, 0.0])).unwrap(), 0.0);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for values in [[value, 0.0], [0.0, value], [1.0, value]] {
+                let square = square_on_device(&tensor(&values)).unwrap();
+                assert!(!square.is_finite(), "{values:?}: {square}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit_of_the_norm() {
+        let value = |index: usize| ((index * 7919) % 1013) as f32 * 0.37;
+        let values: Vec<f32> = (0..5 * PART + 3).map(value).collect();
+        let gradients = [Tensor::new(values, &Device::Cpu).unwrap()];
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let norm = || norm(&gradients).unwrap().to_bits();
+            pool.build().unwrap().install(norm)
+        };
+        assert_eq!([run(2), run(5)], [run(1), run(1)]);
     }
 }
