@@ -37,6 +37,8 @@ enum Between {
     Softmax,
     /// Not a number.
     Nan,
+    /// The numbers as they are, with a part of the loss that is not finite and does not count.
+    InfiniteSpread,
 }
 
 fn first(params: &RegressionParams, vb: VarBuilder) -> candle_core::Result<Linear> {
@@ -70,14 +72,17 @@ impl Objective for Regression {
         let inputs = Tensor::from_vec(rows, (batch.len(), 3), &Device::Cpu)?;
         let hidden = self.first.forward(&inputs)?;
         let hidden = match self.between {
-            Between::Nothing => hidden,
+            Between::Nothing | Between::InfiniteSpread => hidden,
             Between::Softmax => ops::softmax_last_dim(&hidden)?,
             Between::Nan => (hidden * f64::NAN)?,
         };
         let outputs = self.last.forward(&hidden)?;
         let error = (&outputs - inputs.sum_keepdim(1)?)?.sqr()?.mean_all()?;
         let spread = outputs.sqr()?.mean_all()?;
-        let total = (&error + (&spread * step.weight(&SPREAD))?)?;
+        let (total, spread) = match self.between {
+            Between::InfiniteSpread => (error.clone(), (spread / 0.0)?),
+            _ => ((&error + (&spread * step.weight(&SPREAD))?)?, spread),
+        };
         Ok(Loss {
             total,
             parts: vec![("error", error), ("spread", spread)],
@@ -222,7 +227,10 @@ fn a_layer_that_no_gradient_reaches_is_an_error_that_names_it() {
 fn a_loss_that_is_not_finite_names_the_step_and_the_rows() {
     let text = message(&mut model(Between::Nan), &run());
     assert!(
-        text.starts_with("step 1: the loss is NaN; the model is as step 0 left it"),
+        text.starts_with(
+            "step 1: the loss is NaN, its part `error` is NaN, its part `spread` is NaN; \
+             the model is as step 0 left it; the batch holds the rows #"
+        ),
         "{text}"
     );
     let named = text
@@ -234,6 +242,87 @@ fn a_loss_that_is_not_finite_names_the_step_and_the_rows() {
     let named: Vec<usize> = named.collect();
     assert!(named.len() == 8 || named.len() == 2, "{text}");
     assert!(named.iter().all(|row| *row < 50), "{text}");
+}
+
+#[test]
+fn a_part_of_the_loss_that_is_not_finite_stops_training_though_the_loss_is() {
+    let text = message(&mut model(Between::InfiniteSpread), &run());
+    assert!(text.starts_with("step 1: the loss is "), "{text}");
+    assert!(
+        text.contains(", but its part `spread` is inf; the model is as step 0 left it; the batch"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_step_that_leaves_a_variable_not_finite_stops_training_before_anyone_is_told() {
+    let mut run = run();
+    run.params.learning_rate = 1e39;
+    run.params.warm_up = 0;
+    let mut notes = Notes {
+        checkpoint: Some("run/checkpoint (step 0)"),
+        ..Notes::default()
+    };
+    let mut model = model(Between::Nothing);
+    let error = train(&mut model, &examples(), &run, &mut notes).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("step 1: the optimiser's step at a learning rate of 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            " left first/bias, first/weight, last/bias, last/weight not finite; the model is lost; \
+             the last good checkpoint is run/checkpoint (step 0); the batch holds the rows #"
+        ),
+        "{text}"
+    );
+    assert_eq!((notes.steps.len(), notes.epochs.len()), (0, 0));
+}
+
+#[test]
+fn what_the_result_depends_on_can_be_recorded() {
+    #[derive(Default)]
+    struct Records(Vec<serde_json::Value>);
+    impl Observer<Model<Regression>> for Records {
+        fn on_start(&mut self, _: &mut Model<Regression>, training: &Training<'_>) -> Result<()> {
+            self.0.push(training.record());
+            Ok(())
+        }
+        fn on_step(
+            &mut self,
+            _: &mut Model<Regression>,
+            _: &StepReport,
+            _: &Training<'_>,
+        ) -> Result<Control> {
+            Ok(Control::Stop)
+        }
+        fn on_epoch(
+            &mut self,
+            _: &mut Model<Regression>,
+            _: &EpochReport,
+            _: &Training<'_>,
+        ) -> Result<Control> {
+            Ok(Control::Stop)
+        }
+    }
+    let mut records = Records::default();
+    let mut run = run();
+    let mut go = |run: &Run| train(&mut model(Between::Nothing), &examples(), run, &mut records);
+    go(&run).unwrap();
+    run.weights = vec![("spread".to_owned(), 0.5), ("spread".to_owned(), 0.25)];
+    go(&run).unwrap();
+    let [by_default, given] = records.0.as_slice() else {
+        panic!("{records:?}", records = records.0)
+    };
+    assert_eq!(by_default["weights"], serde_json::json!({ "spread": 0.0 }));
+    assert_eq!(given["weights"], serde_json::json!({ "spread": 0.25 }));
+    assert_eq!(
+        (&given["seed"], &given["examples"], &given["max_seconds"]),
+        (&9.into(), &50.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(given["params"]["learning_rate"], 0.03);
+    assert_eq!(given["params"]["adamw"]["decayed"], "matrices");
 }
 
 #[test]

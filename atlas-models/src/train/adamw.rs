@@ -1,8 +1,19 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 
-use atlas_core::{Error, Params, Result};
-use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Tensor, Var, bail};
+use std::cell::RefCell;
+
+use atlas_core::{Choice, Error, Params, Result};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Storage, Tensor, Var, bail};
 use rayon::prelude::*;
+
+/// Which variables weight decay shrinks.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decayed {
+    /// Those of two dimensions and more; biases and the gains of norms are spared.
+    Matrices,
+    /// All of them.
+    All,
+}
 
 /// The parameters of [`AdamW`].
 #[derive(Params, Clone, Debug, PartialEq)]
@@ -16,10 +27,12 @@ pub struct AdamWParams {
     /// What keeps the division by the root of the mean square finite.
     #[param(default = 1e-8, min = 1e-30)]
     pub epsilon: f64,
-    /// Share of a weight that is taken off each step, times the learning rate. Vectors (biases,
-    /// the gains of norms) are spared.
+    /// Share of a weight that is taken off each step, times the learning rate.
     #[param(default = 0.0, min = 0.0)]
     pub weight_decay: f64,
+    /// Which variables that is done to.
+    #[param(default = Decayed::Matrices)]
+    pub decayed: Decayed,
 }
 
 /// The optimiser's state: for each variable the running means of its gradient and of the
@@ -47,10 +60,9 @@ impl AdamW {
     pub fn new(vars: Vec<Var>, params: AdamWParams) -> Result<Self> {
         let slot = |var: Var| {
             let zeros = || Var::zeros(var.shape(), var.dtype(), var.device());
-            let decay = if var.rank() > 1 {
-                params.weight_decay
-            } else {
-                0.0
+            let decay = match params.decayed {
+                Decayed::Matrices if var.rank() < 2 => 0.0,
+                _ => params.weight_decay,
             };
             Ok(Slot {
                 mean: zeros()?,
@@ -106,11 +118,12 @@ impl AdamW {
     }
 
     /// Moves the variables against `gradients`, which are in their order, each first multiplied
-    /// by `scale`.
+    /// by `scale`. Returns the places of those variables that are not finite after it, or whose
+    /// moments are not: there is no way on from there.
     ///
     /// # Errors
     /// If a tensor operation fails; a gradient of another shape than its variable is one cause.
-    pub fn step(&mut self, gradients: &[Tensor], rate: f64, scale: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &[Tensor], rate: f64, scale: f64) -> Result<Vec<usize>> {
         self.steps += 1;
         let count = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let AdamWParams {
@@ -119,7 +132,8 @@ impl AdamW {
             epsilon,
             ..
         } = self.params;
-        for (slot, gradient) in self.slots.iter().zip(gradients) {
+        let mut not_finite = Vec::new();
+        for (index, (slot, gradient)) in self.slots.iter().zip(gradients).enumerate() {
             let update = Update {
                 beta1,
                 beta2,
@@ -129,9 +143,11 @@ impl AdamW {
                 correction: 1.0 / (1.0 - beta2.powi(count)),
                 keep: 1.0 - rate * slot.decay,
             };
-            update.apply(slot, &gradient.contiguous()?)?;
+            if !update.apply(slot, &gradient.contiguous()?)? {
+                not_finite.push(index);
+            }
         }
-        Ok(())
+        Ok(not_finite)
     }
 }
 
@@ -151,17 +167,17 @@ struct Update {
 }
 
 impl Update {
-    fn apply(self, slot: &Slot, gradient: &Tensor) -> Result<()> {
-        let on_cpu = slot.var.device().is_cpu() && slot.var.dtype() == DType::F32;
-        if on_cpu {
-            self.fused(slot, gradient)
-        } else {
-            self.composed(slot, gradient)
+    /// Whether all that it came to is finite.
+    fn apply(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
+        let is_fused = slot.var.device().is_cpu() && slot.var.dtype() == DType::F32;
+        match is_fused {
+            true => self.fused(slot, gradient),
+            false => self.composed(slot, gradient),
         }
     }
 
     /// By candle's own operations, on any device.
-    fn composed(self, slot: &Slot, gradient: &Tensor) -> Result<()> {
+    fn composed(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
         let gradient = (gradient * self.scale)?;
         let mean = ((slot.mean.as_tensor() * self.beta1)? + (&gradient * (1.0 - self.beta1))?)?;
         let square =
@@ -170,107 +186,124 @@ impl Update {
         let moved = ((slot.var.as_tensor() * self.keep)? - (step * self.step)?)?;
         slot.var.set(&moved)?;
         slot.mean.set(&mean)?;
-        Ok(slot.square.set(&square)?)
+        slot.square.set(&square)?;
+        // Zero times what is not finite is no number.
+        let zeros = (((mean * 0.0)? + (square * 0.0)?)? + (moved * 0.0)?)?;
+        let sum = zeros.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        Ok(!sum.is_nan())
     }
 
-    /// In place: each of the three passes reads and writes its tensor once.
-    fn fused(self, slot: &Slot, gradient: &Tensor) -> Result<()> {
-        let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
-        let scale = self.scale as f32;
-        slot.mean.inplace_op2(
-            gradient,
-            &Zip("adamw-mean", move |mean, gradient| {
-                beta1 * mean + (1.0 - beta1) * (scale * gradient)
-            }),
-        )?;
-        slot.square.inplace_op2(
-            gradient,
-            &Zip("adamw-square", move |square, gradient| {
-                let gradient = scale * gradient;
-                beta2 * square + (1.0 - beta2) * gradient * gradient
-            }),
-        )?;
-        let moved = Moved {
-            update: self,
-            mean: slot.mean.as_tensor().clone(),
+    /// In place: one pass reads and writes every tensor once.
+    fn fused(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
+        // A gradient that is a variable itself could not be read while that is written.
+        let gradient = match storage_of(gradient) == storage_of(&slot.var) {
+            true => gradient.copy()?,
+            false => gradient.clone(),
         };
-        Ok(slot.var.inplace_op2(slot.square.as_tensor(), &moved)?)
+        let (gradient, layout) = gradient.storage_and_layout();
+        let Storage::Cpu(gradient) = &*gradient else {
+            return Err(Error::new("the gradient is not on the CPU"));
+        };
+        let gradient = elements(gradient, layout)?;
+        let is_finite = lend(&slot.mean, |mean| {
+            lend(&slot.square, |square| {
+                lend(&slot.var, |weights| {
+                    Ok(self.pass(weights, mean, square, gradient))
+                })
+            })
+        });
+        Ok(is_finite?)
+    }
+
+    /// Whether all that it came to is finite. Each element is computed by itself, so that the
+    /// number of threads changes no bit.
+    fn pass(
+        self,
+        weights: &mut [f32],
+        means: &mut [f32],
+        squares: &mut [f32],
+        gradient: &[f32],
+    ) -> bool {
+        let parts = weights
+            .par_chunks_mut(PART)
+            .zip(means.par_chunks_mut(PART))
+            .zip(squares.par_chunks_mut(PART))
+            .zip(gradient.par_chunks(PART));
+        let part =
+            |(((weights, means), squares), gradient)| self.part(weights, means, squares, gradient);
+        parts.map(part).reduce(|| true, |left, right| left & right)
+    }
+
+    fn part(
+        self,
+        weights: &mut [f32],
+        means: &mut [f32],
+        squares: &mut [f32],
+        gradient: &[f32],
+    ) -> bool {
+        // What is left of one must be taken before rounding: a beta can round to one.
+        let (new1, new2) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32);
+        let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
+        let (scale, epsilon) = (self.scale as f32, self.epsilon as f32);
+        let (step, correction) = (self.step as f32, self.correction as f32);
+        let keep = self.keep as f32;
+        let mut is_finite = true;
+        let moments = means.iter_mut().zip(squares);
+        for ((weight, (mean, square)), gradient) in weights.iter_mut().zip(moments).zip(gradient) {
+            let gradient = scale * gradient;
+            *mean = beta1 * *mean + new1 * gradient;
+            *square = beta2 * *square + new2 * gradient * gradient;
+            *weight = keep * *weight - step * *mean / ((*square * correction).sqrt() + epsilon);
+            is_finite &= weight.is_finite() & mean.is_finite() & square.is_finite();
+        }
+        is_finite
     }
 }
 
 /// Elements that one thread takes at a time.
 const PART: usize = 1 << 14;
 
-/// `target[i] = f(target[i], other[i])`.
-struct Zip<F>(&'static str, F);
+/// What tensors that share their elements have in common.
+fn storage_of(tensor: &Tensor) -> *const Storage {
+    std::ptr::from_ref(&*tensor.storage_and_layout().0)
+}
 
-impl<F: Fn(f32, f32) -> f32 + Sync> InplaceOp2 for Zip<F> {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn cpu_fwd(
-        &self,
-        target: &mut CpuStorage,
-        target_layout: &Layout,
-        other: &CpuStorage,
-        other_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let other = elements(other, other_layout)?;
-        let target = elements_mut(target, target_layout)?;
-        let parts = target.par_chunks_mut(PART).zip(other.par_chunks(PART));
-        parts.for_each(|(target, other)| {
-            for (target, other) in target.iter_mut().zip(other) {
-                *target = (self.1)(*target, *other);
-            }
-        });
-        Ok(())
+/// Runs `with` on the elements of a contiguous f32 tensor on the CPU.
+fn lend<R>(
+    tensor: &Tensor,
+    with: impl FnOnce(&mut [f32]) -> candle_core::Result<R>,
+) -> candle_core::Result<R> {
+    let lent = Lent(RefCell::new(Lending::Before(with)));
+    tensor.inplace_op1(&lent)?;
+    match lent.0.into_inner() {
+        Lending::After(result) => result,
+        _ => bail!("the elements were not lent"),
     }
 }
 
-/// The variable's own move, by the mean and the mean square.
-struct Moved {
-    update: Update,
-    mean: Tensor,
+/// An operation in place that is a closure, which candle lends the elements of a tensor.
+struct Lent<F, R>(RefCell<Lending<F, R>>);
+
+enum Lending<F, R> {
+    Before(F),
+    Under,
+    After(candle_core::Result<R>),
 }
 
-impl InplaceOp2 for Moved {
+impl<F: FnOnce(&mut [f32]) -> candle_core::Result<R>, R> InplaceOp1 for Lent<F, R> {
     fn name(&self) -> &'static str {
         "adamw"
     }
 
-    fn cpu_fwd(
-        &self,
-        target: &mut CpuStorage,
-        target_layout: &Layout,
-        square: &CpuStorage,
-        square_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let (mean, mean_layout) = self.mean.storage_and_layout();
-        let candle_core::Storage::Cpu(mean) = &*mean else {
-            bail!("the mean is not on the CPU")
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let elements = match (layout.contiguous_offsets(), storage) {
+            (Some((start, end)), CpuStorage::F32(elements)) => &mut elements[start..end],
+            _ => bail!("an optimiser's tensors are contiguous f32"),
         };
-        let mean = elements(mean, mean_layout)?;
-        let square = elements(square, square_layout)?;
-        let target = elements_mut(target, target_layout)?;
-        let Update {
-            epsilon,
-            step,
-            correction,
-            keep,
-            ..
-        } = self.update;
-        let (epsilon, step, correction, keep) =
-            (epsilon as f32, step as f32, correction as f32, keep as f32);
-        let parts = target
-            .par_chunks_mut(PART)
-            .zip(mean.par_chunks(PART))
-            .zip(square.par_chunks(PART));
-        parts.for_each(|((target, mean), square)| {
-            for ((target, mean), square) in target.iter_mut().zip(mean).zip(square) {
-                *target = keep * *target - step * mean / ((square * correction).sqrt() + epsilon);
-            }
-        });
+        if let Lending::Before(with) = self.0.replace(Lending::Under) {
+            let result = with(elements);
+            self.0.replace(Lending::After(result));
+        }
         Ok(())
     }
 }
@@ -279,16 +312,6 @@ fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => bail!("an optimiser's tensors are contiguous"),
-    }
-}
-
-fn elements_mut<'a>(
-    storage: &'a mut CpuStorage,
-    layout: &Layout,
-) -> candle_core::Result<&'a mut [f32]> {
-    match (layout.contiguous_offsets(), storage) {
-        (Some((start, end)), CpuStorage::F32(elements)) => Ok(&mut elements[start..end]),
-        _ => bail!("an optimiser's tensors are contiguous f32"),
     }
 }
 
@@ -365,5 +388,104 @@ mod tests {
     #[test]
     fn the_fused_step_is_pytorchs_up_to_rounding() {
         assert_near(DType::F32, 3e-6);
+    }
+
+    /// The weights and the mean squares after some steps on a gradient that changes its sign and
+    /// size.
+    fn steps(dtype: DType, params: &AdamWParams, size: usize) -> (Vec<f64>, Vec<f64>) {
+        let values = |scale: f64| {
+            let value = |index: usize| scale * ((index * 7919 % 1013) as f64 / 500.0 - 1.0);
+            let values: Vec<f64> = (0..size).map(value).collect();
+            let tensor = Tensor::new(values, &Device::Cpu).unwrap();
+            tensor.to_dtype(dtype).unwrap()
+        };
+        let var = Var::from_tensor(&values(1.0)).unwrap();
+        let mut optimiser = AdamW::new(vec![var.clone()], params.clone()).unwrap();
+        for scale in [0.5, -2.0, 1.0, 0.1] {
+            let not_finite = optimiser.step(&[values(scale)], 0.01, 0.7).unwrap();
+            assert_eq!(not_finite, Vec::<usize>::new());
+        }
+        let read = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().to_vec1().unwrap();
+        let square = optimiser.moments().next().unwrap().1.clone();
+        (read(&var), read(&square))
+    }
+
+    #[test]
+    fn a_beta_that_rounds_to_one_still_takes_the_gradient_in() {
+        let params = AdamWParams {
+            beta1: 0.999_999,
+            beta2: 0.999_999_999,
+            ..Default::default()
+        };
+        let (weights, squares) = steps(DType::F32, &params, 100);
+        let (exact_weights, exact_squares) = steps(DType::F64, &params, 100);
+        for (found, exact) in weights.iter().zip(&exact_weights) {
+            assert!((found - exact).abs() < 1e-5, "{found} {exact}");
+        }
+        for (found, exact) in squares.iter().zip(&exact_squares) {
+            assert!((found - exact).abs() <= 1e-5 * exact, "{found} {exact}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build()
+                .unwrap()
+                .install(|| steps(DType::F32, &AdamWParams::default(), 3 * PART + 5))
+        };
+        let alone = run(1);
+        assert!(run(2) == alone && run(5) == alone);
+    }
+
+    #[test]
+    fn decay_shrinks_matrices_or_all() {
+        let shrinks = |decayed| {
+            let var = |shape: &[usize]| {
+                Var::from_tensor(&Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap()).unwrap()
+            };
+            let vars = [var(&[1, 1]), var(&[1])];
+            let params = AdamWParams {
+                weight_decay: 0.5,
+                decayed,
+                ..Default::default()
+            };
+            let mut optimiser = AdamW::new(vars.to_vec(), params).unwrap();
+            let gradients = vars.each_ref().map(|var| var.zeros_like().unwrap());
+            optimiser.step(&gradients, 0.5, 1.0).unwrap();
+            vars.map(|var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0])
+        };
+        assert_eq!(shrinks(Decayed::Matrices), [0.75, 1.0]);
+        assert_eq!(shrinks(Decayed::All), [0.75, 0.75]);
+        assert_eq!(AdamWParams::default().decayed, Decayed::Matrices);
+    }
+
+    #[test]
+    fn variables_that_are_no_longer_finite_are_told() {
+        for dtype in [DType::F32, DType::F64] {
+            let ones = || Tensor::ones(3, dtype, &Device::Cpu).unwrap();
+            let vars = [ones(), (ones() * 1e300).unwrap(), ones()];
+            let vars = vars.map(|tensor| Var::from_tensor(&tensor).unwrap());
+            let mut optimiser = AdamW::new(vars.to_vec(), AdamWParams::default()).unwrap();
+            let gradients = [ones(), ones(), (ones() * f64::INFINITY).unwrap()];
+            let places = optimiser.step(&gradients, -1e305, 1.0).unwrap();
+            // The largest f32 is far less than what the rate moves it by.
+            let expected: &[usize] = match dtype {
+                DType::F32 => &[0, 1, 2],
+                _ => &[2],
+            };
+            assert_eq!(places, expected, "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_the_variable_itself_is_read_as_it_was() {
+        let var = Var::new(&[2f32, -4.0], &Device::Cpu).unwrap();
+        let gradient = var.as_tensor().clone();
+        let mut optimiser = AdamW::new(vec![var.clone()], AdamWParams::default()).unwrap();
+        optimiser.step(&[gradient], 0.5, 1.0).unwrap();
+        let moved = var.to_vec1::<f32>().unwrap();
+        assert!((moved[0] - 1.5).abs() < 1e-6 && (moved[1] + 3.5).abs() < 1e-6);
     }
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use atlas_core::params::ParamValue;
 use atlas_core::{Checkpoint, Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::report::{EpochReport, Stopped};
-use super::run::{Done, Run};
+use super::run::Done;
 
 /// The value of a checkpoint that is training's own.
 const TRAINING: &str = "training";
@@ -149,26 +148,14 @@ fn course_of(state: &Value) -> Result<Course> {
         .map_err(|error| Error::new(format_args!("the checkpoint's course: {error}")))
 }
 
-/// What a checkpoint says of its run.
-fn described(run: &Run, examples: usize) -> Value {
-    json!({
-        "params": ParamValue::to_json(&run.params),
-        "seed": run.seed,
-        "max_seconds": run.max_time.map(|time| time.as_secs_f64()),
-        "weights": run.weights,
-        "examples": examples,
-    })
-}
-
 /// The state of training: the run, its course, and the optimiser's moments by variable.
 pub(super) fn store<'a>(
-    run: &Run,
-    examples: usize,
+    run: Value,
     course: &Course,
     moments: impl Iterator<Item = (&'a str, (&'a Tensor, &'a Tensor))>,
 ) -> Result<Checkpoint> {
     let course = serde_json::to_value(course).map_err(Error::new)?;
-    let state = json!({ "run": described(run, examples), "course": course });
+    let state = json!({ "run": run, "course": course });
     let mut checkpoint = Checkpoint::new().with_value(TRAINING, state);
     for (name, (mean, square)) in moments {
         // The optimiser goes on to change its own in place.
@@ -183,15 +170,13 @@ pub(super) fn store<'a>(
 /// checkpoint is of another run.
 pub(super) fn restore(
     checkpoint: &Checkpoint,
-    run: &Run,
-    examples: usize,
+    run: &Value,
     vars: &[&str],
 ) -> Result<(Course, Vec<(Tensor, Tensor)>)> {
     let state = state_of(checkpoint)?;
     let mut differences = Vec::new();
-    let (stored, given) = (&state["run"], described(run, examples));
-    for (name, given) in given.as_object().into_iter().flatten() {
-        compare(name, &stored[name], given, &mut differences);
+    for (name, given) in run.as_object().into_iter().flatten() {
+        compare(name, &state["run"][name], given, &mut differences);
     }
     let known = |name: &str| {
         let name = name.strip_prefix(MEAN).or(name.strip_prefix(SQUARE));

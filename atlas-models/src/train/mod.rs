@@ -15,7 +15,7 @@ mod report;
 mod run;
 mod tensorboard;
 
-pub use adamw::{AdamW, AdamWParams};
+pub use adamw::{AdamW, AdamWParams, Decayed};
 pub use annealing::Annealing;
 pub use course::Reached;
 pub use params::{Schedule, TrainParams};

@@ -3,8 +3,10 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use atlas_core::params::ParamValue;
 use atlas_core::{AnyModel, Checkpoint, Error, Loss, Objective, Params, Result, Step, Weight};
 use candle_core::{DType, Tensor, Var};
+use serde_json::{Map, Value, json};
 
 use super::adamw::AdamW;
 use super::ahead::{Batch, with_batches};
@@ -21,23 +23,35 @@ pub struct Run {
     pub params: TrainParams,
     /// What the order of the examples and the model's own draws depend on.
     pub seed: u64,
-    /// Time after which training ends, evaluation and saving not counted. The learning rate then
-    /// follows whichever is further on, time or epochs, so that it ends low.
+    /// Time after which training ends, evaluation and saving not counted. The schedules then
+    /// follow whichever is further on, time or epochs, so that they reach their end, and the model
+    /// depends on how fast the machine is.
     pub max_time: Option<Duration>,
     /// Weights of the loss that are not to have their defaults.
     pub weights: Vec<(String, f64)>,
 }
 
+impl Run {
+    /// What a part of the loss weighs in this run, before annealing.
+    pub fn weight(&self, weight: &Weight) -> f64 {
+        let mut given = self.weights.iter().rev();
+        let set = given.find(|(name, _)| name == weight.name);
+        set.map_or(weight.default, |(_, value)| *value)
+    }
+}
+
 /// Trains the variables of `model` that are not frozen.
 ///
 /// Equal models, examples and runs without a time limit give equal models on one machine, to the
-/// bit, as far as the model's operations do.
+/// bit and on any number of threads, as far as the model's operations do. Processors with other
+/// vector instructions round otherwise.
 ///
 /// # Errors
 /// If a parameter is outside its constraint, there is nothing to train or to train on, a weight
-/// is not one of the objective's, a variable receives no gradient, or a loss or gradient is not
-/// finite; the message of the last names the step, the rows of its batch and the last good
-/// checkpoint. The model's variables are then where the last good step left them.
+/// is not one of the objective's, a variable receives no gradient, or a loss, a part of it, a
+/// gradient or a variable after a step is not finite; the message of the last names the step, the
+/// rows of its batch and the last good checkpoint. The model's variables are then where the last
+/// good step left them, unless it was the optimiser's step that made one not finite.
 pub fn train<M>(
     model: &mut M,
     examples: &dyn Examples<M::Example>,
@@ -133,6 +147,23 @@ impl<'a> Training<'a> {
         self.course.elapsed
     }
 
+    /// What the result depends on beside the model and the examples themselves, for the model's
+    /// provenance: `params` with every default, `seed`, `max_seconds`, `weights` of every part of
+    /// the loss, the number of `examples`.
+    pub fn record(&self) -> Value {
+        let weights = self.weights.iter();
+        let weights: Map<String, Value> = weights
+            .map(|weight| (weight.name.to_owned(), json!(self.run.weight(weight))))
+            .collect();
+        json!({
+            "params": ParamValue::to_json(&self.run.params),
+            "seed": self.run.seed,
+            "max_seconds": self.run.max_time.map(|time| time.as_secs_f64()),
+            "weights": weights,
+            "examples": self.examples,
+        })
+    }
+
     /// What it takes, beside the model, to [`resume`] from here: the run, the optimiser's moments
     /// and steps, the place in the epoch, the sums of its losses. The draws of a step and the
     /// order of an epoch depend on nothing but the run's seed and their number.
@@ -142,8 +173,7 @@ impl<'a> Training<'a> {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let names = self.vars.iter().map(|(name, _)| name.as_str());
         course::store(
-            self.run,
-            self.examples,
+            self.record(),
             &self.course,
             names.zip(self.optimiser.moments()),
         )
@@ -151,7 +181,7 @@ impl<'a> Training<'a> {
 
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let names: Vec<&str> = self.vars.iter().map(|(name, _)| name.as_str()).collect();
-        let (course, moments) = course::restore(checkpoint, self.run, self.examples, &names)?;
+        let (course, moments) = course::restore(checkpoint, &self.record(), &names)?;
         self.optimiser.restore(course.steps, &moments)?;
         self.course = course;
         Ok(())
@@ -271,9 +301,11 @@ impl<'a> Training<'a> {
         }
         let Loss { total, parts } = model.loss(&chosen, &mut context)?;
         let loss = scalar(&total)?;
-        if !loss.is_finite() {
-            return Err(Failure::NotFinite(format!("the loss is {loss}")));
-        }
+        let parts: Vec<(&'static str, f64)> = parts
+            .iter()
+            .map(|(name, part)| Ok((*name, scalar(part)?)))
+            .collect::<Result<_>>()?;
+        check_loss(loss, &parts)?;
         let mut store = total.backward().map_err(Error::from)?;
         let gradients = gradients::take(&self.vars, &mut store)?;
         let norm = gradients::norm(&gradients)?;
@@ -283,11 +315,17 @@ impl<'a> Training<'a> {
             return Err(Failure::NotFinite(what));
         }
         let scale = (self.run.params.clip_norm / norm).min(1.0);
-        self.optimiser.step(&gradients, rate, scale)?;
-        let parts = parts
-            .iter()
-            .map(|(name, part)| Ok((*name, scalar(part)?)))
-            .collect::<Result<_>>()?;
+        let not_finite = self.optimiser.step(&gradients, rate, scale)?;
+        if !not_finite.is_empty() {
+            let names: Vec<&str> = not_finite
+                .iter()
+                .map(|&index| self.vars[index].0.as_str())
+                .collect();
+            return Err(Failure::Ruined(format!(
+                "the optimiser's step at a learning rate of {rate} left {} not finite",
+                names.join(", ")
+            )));
+        }
         Ok(Done {
             loss,
             parts,
@@ -298,10 +336,7 @@ impl<'a> Training<'a> {
 
     /// The weight of a part of the loss, `progress` of the way through training.
     fn weight(&self, weight: &Weight, progress: f64) -> f64 {
-        let mut given = self.run.weights.iter().rev();
-        let set = given.find(|(name, _)| name == weight.name);
-        let height = set.map_or(weight.default, |(_, value)| *value);
-        height * self.run.params.annealing.share(weight.name, progress)
+        self.run.weight(weight) * self.run.params.annealing.share(weight.name, progress)
     }
 
     /// How far training is, from 0 to 1.
@@ -318,7 +353,10 @@ impl<'a> Training<'a> {
 /// Why a step could not be taken.
 enum Failure {
     Error(Error),
+    /// What is not finite; the model is as it was.
     NotFinite(String),
+    /// What the model no longer is.
+    Ruined(String),
 }
 
 impl From<Error> for Failure {
@@ -337,7 +375,10 @@ impl Failure {
     ) -> Error {
         let what = match self {
             Self::Error(error) => return error,
-            Self::NotFinite(what) => what,
+            Self::NotFinite(what) => {
+                format!("{what}; the model is as step {} left it", course.steps)
+            }
+            Self::Ruined(what) => format!("{what}; the model is lost"),
         };
         let rows: Vec<String> = batch
             .indices
@@ -348,11 +389,31 @@ impl Failure {
             format!("; the last good checkpoint is {last}")
         });
         Error::new(format_args!(
-            "step {}: {what}; the model is as step {} left it{checkpoint}; the batch holds the rows {}",
+            "step {}: {what}{checkpoint}; the batch holds the rows {}",
             course.steps + 1,
-            course.steps,
             rows.join(", ")
         ))
+    }
+}
+
+/// A failure unless the loss and all its parts are finite: what is not is named.
+fn check_loss(loss: f64, parts: &[(&str, f64)]) -> Result<(), Failure> {
+    let not_finite = |name: &str, value: f64| match value.is_finite() {
+        true => None,
+        false => Some(format!("{name} is {value}")),
+    };
+    let part = |(name, value): &(&str, f64)| not_finite(&format!("its part `{name}`"), *value);
+    let whole = not_finite("the loss", loss).into_iter();
+    let found: Vec<String> = whole.chain(parts.iter().filter_map(part)).collect();
+    match found.is_empty() {
+        true => Ok(()),
+        false if loss.is_finite() => {
+            let found = found.join(", ");
+            Err(Failure::NotFinite(format!(
+                "the loss is {loss}, but {found}"
+            )))
+        }
+        false => Err(Failure::NotFinite(found.join(", "))),
     }
 }
 

@@ -53,6 +53,8 @@ fn the_summary_can_be_json_on_one_line() {
     assert_eq!(summary["held_out"]["molecules"], 4);
     assert!(summary["held_out"]["exact_share"].is_f64() && summary["loss"].is_f64());
     let inspected = scene.atlas("inspect b --json").json();
+    let settings = &inspected["provenance"]["notes"]["training"]["settings"];
+    assert!(settings["weights"]["kl"].is_f64(), "{settings}");
     assert_eq!(summary["digest"], inspected["digest"]);
 }
 
@@ -103,6 +105,8 @@ fn a_bundle_says_how_it_was_trained() {
         serde_json::json!({ "kl": 0.2 })
     );
     assert_eq!(note["settings"]["frozen"], serde_json::json!(["embedding"]));
+    // Defaults are recorded, too: another version may have others.
+    assert_eq!(note["settings"]["train"]["adamw"]["beta2"], 0.999);
     assert_eq!(
         (&note["epochs"], &note["steps"], &note["finished"]),
         (&2.into(), &6.into(), &true.into())

@@ -185,7 +185,7 @@ impl Plan {
             molecules::report_skipped(data.source(), &skipped.first, skipped.count);
         }
         Ok(Self {
-            note: note(&settings, &data, &split, held_out),
+            note: note(model, &run, &settings, &data, &split, held_out),
             examples: split.training,
             held_out: split.held_out,
             replaces: false,
@@ -283,17 +283,24 @@ fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Prob
     }
 }
 
-fn note(settings: &Settings, data: &Corpus, split: &Split, held_out: HeldOut) -> Note {
+fn note(
+    model: &dyn MoleculeAutoencoder,
+    run: &Run,
+    settings: &Settings,
+    data: &Corpus,
+    split: &Split,
+    held_out: HeldOut,
+) -> Note {
     let data = Data {
         source: data.source().to_owned(),
         digest: split.digest.clone(),
         molecules: split.molecules,
         skipped: data.skipped().count + split.skipped.count,
     };
-    let weights: Map<String, Value> = settings
-        .weights
+    let weights: Map<String, Value> = model
+        .weights()
         .iter()
-        .map(|(name, weight)| (name.clone(), json!(weight)))
+        .map(|weight| (weight.name.to_owned(), json!(run.weight(weight))))
         .collect();
     Note {
         trained_on: TrainedOn { data, held_out },
