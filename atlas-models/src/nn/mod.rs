@@ -24,7 +24,9 @@ mod panels;
 mod product;
 mod recurrent;
 mod reduce;
+mod rows;
 mod shared;
+mod softmax;
 mod tokens;
 
 pub use cross_entropy::{CrossEntropy, cross_entropy_rows, softmax_cross_entropy};
@@ -35,4 +37,5 @@ pub use lstm::{Lstm, LstmOutput, LstmState};
 pub use norm::LayerNorm;
 pub use packing::Packing;
 pub use recurrent::{LayerDropout, RecurrentWeights, SequenceInput};
+pub use softmax::softmax;
 pub use tokens::{Choice, Decoding, TokenModel, decode};
