@@ -12,6 +12,7 @@ mod cross_entropy;
 #[cfg(test)]
 mod differences;
 mod dropout;
+mod embedding;
 mod graph;
 mod gru;
 mod lanes;
@@ -31,6 +32,7 @@ mod tokens;
 
 pub use cross_entropy::{CrossEntropy, cross_entropy_rows, softmax_cross_entropy};
 pub use dropout::dropout;
+pub use embedding::{Embedding, embedding};
 pub use gru::{Gru, GruDecoder, GruInput, GruOutput, GruState, GruStepper};
 pub use linear::{Linear, linear};
 pub use lstm::{Lstm, LstmOutput, LstmState};
