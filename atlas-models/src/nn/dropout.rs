@@ -1,6 +1,6 @@
 //! Dropout whose masks come from a generator of the caller's.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, WithDType, bail};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -18,22 +18,31 @@ pub fn dropout(x: &Tensor, rate: f64, generator: &mut ChaCha8Rng) -> Result<Tens
     if rate == 0.0 {
         return Ok(x.clone());
     }
-    let scale = (1.0 / (1.0 - rate)) as f32;
+    let mask = match x.dtype() {
+        DType::F64 => mask::<f64>(x, rate, generator)?,
+        _ => mask::<f32>(x, rate, generator)?,
+    };
+    x * mask.to_dtype(x.dtype())?
+}
+
+/// What each element of `x` is multiplied with.
+fn mask<T: WithDType>(x: &Tensor, rate: f64, generator: &mut ChaCha8Rng) -> Result<Tensor> {
+    let scale = T::from_f64(1.0 / (1.0 - rate));
     let threshold = (rate * (u32::MAX as f64 + 1.0)) as u64;
-    let mask: Vec<f32> = (0..x.elem_count())
+    let mask: Vec<T> = (0..x.elem_count())
         .map(|_| {
             let dropped = (generator.random::<u32>() as u64) < threshold;
-            if dropped { 0.0 } else { scale }
+            if dropped { T::zero() } else { scale }
         })
         .collect();
-    let mask = Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?;
-    x * mask
+    Tensor::from_vec(mask, x.shape(), x.device())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device, Var};
+    use crate::nn::differences::assert_gradients;
+    use candle_core::{Device, Var};
     use rand::SeedableRng;
 
     #[test]
@@ -53,6 +62,66 @@ mod tests {
         let gradients = once.sum_all()?.backward()?;
         let gradient = gradients.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?;
         assert_eq!(gradient, values);
+        Ok(())
+    }
+
+    fn generator() -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(11)
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() -> Result<()> {
+        let values: Vec<f64> = (0..30).map(|i| (i * 7 % 30) as f64 / 15.0 - 1.0).collect();
+        let x = Var::from_tensor(&Tensor::from_vec(values, (2, 3, 5), &Device::Cpu)?)?;
+        assert_gradients(&[("x", &x)], || {
+            dropout(&x, 0.4, &mut generator())?.powf(2.0)?.sum_all()
+        })
+    }
+
+    #[test]
+    fn a_kept_element_and_its_gradient_are_scaled_exactly() -> Result<()> {
+        let x = Var::ones(1000, DType::F64, &Device::Cpu)?;
+        for rate in [0.1, 0.3, 0.5, 0.9] {
+            let y = dropout(&x, rate, &mut generator())?;
+            let gradients = y.sum_all()?.backward()?;
+            let gradient = gradients.get(&x).unwrap().to_vec1::<f64>()?;
+            let y = y.to_vec1::<f64>()?;
+            let scale = 1.0 / (1.0 - rate);
+            assert!(y.iter().all(|&element| element == 0.0 || element == scale));
+            assert!(y.contains(&0.0) && y.contains(&scale));
+            assert_eq!(gradient, y);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_mask_is_one_draw_an_element_whatever_the_type_and_shape() -> Result<()> {
+        let kept = |shape: &[usize], dtype, generator: &mut ChaCha8Rng| -> Result<Vec<bool>> {
+            let x = Tensor::ones(shape, dtype, &Device::Cpu)?;
+            let y = dropout(&x, 0.5, generator)?.to_dtype(DType::F64)?;
+            let elements = y.flatten_all()?.to_vec1::<f64>()?;
+            Ok(elements.into_iter().map(|element| element != 0.0).collect())
+        };
+        let expected = kept(&[60], DType::F32, &mut generator())?;
+        for dtype in [DType::F64, DType::F16, DType::BF16] {
+            assert_eq!(kept(&[3, 4, 5], dtype, &mut generator())?, expected);
+        }
+        let mut continued = generator();
+        let mut parts = kept(&[7], DType::F64, &mut continued)?;
+        parts.extend(kept(&[53], DType::F32, &mut continued)?);
+        assert_eq!(parts, expected);
+        let mut other = ChaCha8Rng::seed_from_u64(12);
+        assert_ne!(kept(&[60], DType::F32, &mut other)?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_rate_of_zero_gives_the_input_and_draws_nothing() -> Result<()> {
+        let x = Tensor::arange(0f32, 9.0, &Device::Cpu)?;
+        let mut used = generator();
+        let y = dropout(&x, 0.0, &mut used)?;
+        assert_eq!(y.to_vec1::<f32>()?, x.to_vec1::<f32>()?);
+        assert_eq!(used, generator());
         Ok(())
     }
 
