@@ -197,11 +197,92 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_finite_differences() -> Result<()> {
-        let logits = Var::from_tensor(&logits(5, 19, 3.0)?)?;
-        assert_gradients(&[("logits", &logits)], || {
-            let loss = softmax_cross_entropy(&logits, &[3, 18, 0, 7, 3], Some(7))?;
-            assert_eq!(loss.count, 4);
-            loss.sum * 1.5
+        for targets in [&[3u32][..], &[3, 18, 0, 7, 3], &[7, 2]] {
+            let logits = Var::from_tensor(&logits(targets.len(), 19, 3.0)?)?;
+            let count = targets.iter().filter(|&&target| target != 7).count();
+            assert_gradients(&[("logits", &logits)], || {
+                let loss = softmax_cross_entropy(&logits, targets, Some(7))?;
+                assert_eq!(loss.count, count);
+                loss.sum * 1.5
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The bits of the gradient by each row.
+    fn gradient_bits(
+        logits: &Tensor,
+        targets: &[u32],
+        ignored: Option<u32>,
+    ) -> Result<Vec<Vec<u64>>> {
+        let logits = Var::from_tensor(&logits.contiguous()?)?;
+        let gradients = softmax_cross_entropy(&logits, targets, ignored)?
+            .sum
+            .backward()?;
+        let rows = gradients.get(&logits).unwrap().to_vec2::<f64>()?;
+        let bits = |row: Vec<f64>| row.into_iter().map(f64::to_bits).collect();
+        Ok(rows.into_iter().map(bits).collect())
+    }
+
+    #[test]
+    fn an_ignored_row_adds_nothing_and_gets_a_gradient_of_zero() -> Result<()> {
+        let logits = logits(4, 19, 5.0)?;
+        let gradient = gradient_bits(&logits, &[3, 7, 7, 18], Some(7))?;
+        assert_eq!(gradient[1..3], vec![vec![0; 19]; 2]);
+        // An ignored target need not be in the vocabulary.
+        let outside = gradient_bits(&logits, &[3, 99, 99, 18], Some(99))?;
+        assert_eq!(outside, gradient);
+        let counted = Tensor::cat(&[logits.narrow(0, 0, 1)?, logits.narrow(0, 3, 1)?], 0)?;
+        let with = softmax_cross_entropy(&logits, &[3, 7, 7, 18], Some(7))?;
+        let without = softmax_cross_entropy(&counted, &[3, 18], Some(7))?;
+        assert_eq!([with.count, without.count], [2, 2]);
+        assert_eq!(
+            with.sum.to_scalar::<f64>()?,
+            without.sum.to_scalar::<f64>()?
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn rows_that_are_all_ignored_give_zero() -> Result<()> {
+        let logits = logits(2, 5, 3.0)?;
+        let loss = softmax_cross_entropy(&logits, &[1, 1], Some(1))?;
+        assert_eq!(loss.count, 0);
+        assert_eq!(loss.sum.to_scalar::<f64>()?, 0.0);
+        let gradient = gradient_bits(&logits, &[1, 1], Some(1))?;
+        assert_eq!(gradient, vec![vec![0; 5]; 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_gradient_by_a_row_does_not_depend_on_the_rows_beside_it() -> Result<()> {
+        let logits = logits(60, 41, 8.0)?;
+        let targets: Vec<u32> = (0..60).map(|row| row * 11 % 41).collect();
+        let all = gradient_bits(&logits, &targets, None)?;
+        for rows in 1..=60 {
+            let some = gradient_bits(&logits.narrow(0, 0, rows)?, &targets[..rows], None)?;
+            assert!(some == all[..rows], "{rows} rows");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_candles_operations() -> Result<()> {
+        Isa::each(|| {
+            for vocabulary in [1, 3, 16, 17, 70] {
+                let logits = Var::from_tensor(&logits(6, vocabulary, 6.0)?)?;
+                let targets: Vec<u32> = (0..6).map(|row| row * 5 % vocabulary as u32).collect();
+                let fused = softmax_cross_entropy(&logits, &targets, Some(1))?.sum;
+                let plain = plain(&logits, &targets, Some(1))?.sum_all()?;
+                let difference = (&fused - &plain)?.abs()?.to_scalar::<f64>()?;
+                assert!(difference < 1e-12, "{vocabulary}: {difference}");
+                let (fused, plain) = (fused.backward()?, plain.backward()?);
+                let (a, b) = (fused.get(&logits).unwrap(), plain.get(&logits).unwrap());
+                let difference = (a - b)?.abs()?.flatten_all()?.max(0)?;
+                let difference = difference.to_scalar::<f64>()?;
+                assert!(difference < 1e-14, "{vocabulary}: {difference}");
+            }
+            Ok(())
         })
     }
 
