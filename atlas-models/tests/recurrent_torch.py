@@ -54,6 +54,7 @@ torch.manual_seed(0)
 cases = [case(kind, 3, 4, layers, lengths)
          for kind in ("GRU", "LSTM")
          for layers, lengths in ((1, [1]), (1, [2, 2]), (2, [2, 4, 1, 3]), (3, [1, 3, 3]))]
+cases += [case(kind, 3, 4, 2, lengths) for kind in ("GRU", "LSTM") for lengths in ([5], [1, 1, 1])]
 with open(__file__.replace(".py", ".json"), "w") as f:
     json.dump(cases, f, separators=(",", ":"))
     f.write("\n")

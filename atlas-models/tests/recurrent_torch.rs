@@ -130,7 +130,7 @@ fn assert_cases(kind: &str, run: impl Fn(usize, usize, usize) -> Box<Run<'static
         serde_json::from_str(include_str!("recurrent_torch.json")).expect("valid JSON");
     let cases = cases.as_array().expect("a list of cases");
     let cases: Vec<&Value> = cases.iter().filter(|case| case["kind"] == kind).collect();
-    assert_eq!(cases.len(), 4);
+    assert_eq!(cases.len(), 6);
     for case in cases {
         let size = |name: &str| case[name].as_u64().expect("a size") as usize;
         assert_case(case, &*run(size("input"), size("hidden"), size("layers")))?;

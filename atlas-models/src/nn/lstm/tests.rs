@@ -8,7 +8,14 @@ use rand_chacha::ChaCha8Rng;
 
 const INPUT: usize = 5;
 const VOCABULARY: usize = 4;
-const LENGTHS: [&[usize]; 4] = [&[1], &[3, 3], &[1, 4, 2], &[2, 1, 1, 5, 2, 2, 6]];
+const LENGTHS: [&[usize]; 6] = [
+    &[1],
+    &[5],
+    &[1, 1, 1],
+    &[3, 3],
+    &[1, 4, 2],
+    &[2, 1, 1, 5, 2, 2, 6],
+];
 
 /// Values in `[-scale, scale)` that depend on the seed alone.
 fn values(seed: u64, shape: &[usize], scale: f64, dtype: DType) -> Result<Tensor> {
@@ -136,7 +143,7 @@ fn the_kernels_of_every_instruction_set_agree_with_candles_operations() -> Resul
 
 fn both_ways_agree() -> Result<()> {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-5)] {
-        for (lengths, hidden) in LENGTHS.into_iter().zip([1, 8, 17, 50]) {
+        for (lengths, hidden) in LENGTHS.into_iter().zip([1, 8, 17, 50, 3, 33]) {
             for dense in [true, false] {
                 let case = Case::new(lengths, hidden, 2, dtype)?;
                 let (a, b) = (case.output(run, dense)?, case.output(plain::run, dense)?);
