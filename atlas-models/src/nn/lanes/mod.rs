@@ -1,7 +1,7 @@
 //! Vectors of floats: one kernel source, compiled for each instruction set and
 //! chosen when the program runs.
 //!
-//! A kernel is written once over [`Lanes`] and started with [`dispatch`]. All
+//! A kernel is written once over [`Lanes`] and started with [`Isa::run`]. All
 //! its parts are `#[inline(always)]`, so that they are compiled inside the one
 //! function that enables the instruction set.
 
