@@ -53,7 +53,7 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
     values: Values<'a>,
-    /// How many values were pushed.
+    /// How many values were made: pushed, put into the memo, or copied as sizes of a tensor.
     made: usize,
 }
 
@@ -131,7 +131,7 @@ impl<'a> Machine<'a> {
     fn step_on_parts(&mut self, opcode: u8) -> Result<()> {
         match opcode {
             b'(' => {
-                self.count()?;
+                self.count(1)?;
                 self.marks.push(self.stack.len());
                 Ok(())
             }
@@ -216,8 +216,8 @@ impl<'a> Machine<'a> {
         Ok(Value::Int(i64::from_le_bytes(whole)))
     }
 
-    fn count(&mut self) -> Result<()> {
-        self.made += 1;
+    fn count(&mut self, values: usize) -> Result<()> {
+        self.made = self.made.saturating_add(values);
         match self.made <= MOST_VALUES {
             true => Ok(()),
             false => Err(format!("it makes more than {MOST_VALUES} values")),
@@ -225,7 +225,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, value: Value<'a>) -> Result<()> {
-        self.count()?;
+        self.count(1)?;
         self.stack.push(value);
         Ok(())
     }
@@ -259,6 +259,7 @@ impl<'a> Machine<'a> {
 
     fn put(&mut self, index: u32) -> Result<()> {
         let top = self.top()?;
+        self.count(1)?;
         self.memo.insert(index, top);
         Ok(())
     }
@@ -340,6 +341,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push_tensor(&mut self, tensor: TensorRef<'a>) -> Result<()> {
+        self.count(tensor.shape.len() + tensor.strides.len())?;
         self.values.tensors.push(tensor);
         self.push(Value::Tensor(self.values.tensors.len() - 1))
     }
@@ -356,4 +358,83 @@ impl<'a> Machine<'a> {
 
 fn empty() -> String {
     "it takes a value where there is none".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tensor_ref::MOST_DIMENSIONS;
+    use super::*;
+
+    fn text(text: &str) -> Vec<u8> {
+        let length = text.len() as u32;
+        [b"X", &length.to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    /// A pickle that memoises the function that rebuilds tensors, and its arguments for a tensor
+    /// of so many dimensions of one element, as 1 and 2.
+    fn memoised(dimensions: usize) -> Vec<u8> {
+        [
+            b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x01".to_vec(),
+            // The storage and the offset.
+            b"((".to_vec(),
+            text("storage"),
+            b"ctorch\nFloatStorage\n".to_vec(),
+            text("0"),
+            text("cpu"),
+            b"K\x01tQK\x00".to_vec(),
+            // The shape, which is the strides too.
+            b"(".to_vec(),
+            b"K\x01".repeat(dimensions),
+            b"tq\x00h\x00".to_vec(),
+            // No gradient, no hooks.
+            b"\x89ccollections\nOrderedDict\n)Rtq\x02".to_vec(),
+        ]
+        .concat()
+    }
+
+    fn refusal(pickle: &[u8]) -> String {
+        match read(pickle) {
+            Ok(_) => panic!("it was read"),
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn a_tensor_has_no_more_than_64_dimensions() {
+        let pickle = [memoised(MOST_DIMENSIONS), b"R.".to_vec()].concat();
+        let tensor = read(&pickle).unwrap().values.tensors.remove(0);
+        assert_eq!(tensor.shape, [1; MOST_DIMENSIONS]);
+        let pickle = [memoised(1 << 20), b"R.".to_vec()].concat();
+        let why = refusal(&pickle);
+        assert!(
+            why.ends_with("a tensor has 1048576 dimensions, and at most 64 are read"),
+            "{why}"
+        );
+    }
+
+    /// Each call is five bytes of the pickle, and 1 KiB of sizes.
+    #[test]
+    fn sizes_that_tensors_share_count_for_each() {
+        let tensors = MOST_VALUES / (2 * MOST_DIMENSIONS) + 1;
+        let pickle = [
+            memoised(MOST_DIMENSIONS),
+            b"h\x01h\x02R".repeat(tensors),
+            b".".to_vec(),
+        ]
+        .concat();
+        assert!(pickle.len() < 1 << 18);
+        let why = refusal(&pickle);
+        assert!(why.ends_with("it makes more than 4194304 values"), "{why}");
+    }
+
+    #[test]
+    fn what_is_put_into_the_memo_counts() {
+        let puts = (0..MOST_VALUES as u32).flat_map(|index| {
+            let [a, b, c, d] = index.to_le_bytes();
+            [b'r', a, b, c, d]
+        });
+        let pickle: Vec<u8> = b"\x80\x02N".iter().copied().chain(puts).collect();
+        let why = refusal(&pickle);
+        assert!(why.ends_with("it makes more than 4194304 values"), "{why}");
+    }
 }

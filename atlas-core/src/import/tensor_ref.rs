@@ -4,6 +4,10 @@ use super::dtype::TorchDtype;
 use super::pickle::Result;
 use super::values::{Global, Value, Values};
 
+/// The most dimensions that a tensor has: those of NumPy's arrays, and more than PyTorch's kernels
+/// work with.
+pub(super) const MOST_DIMENSIONS: usize = 64;
+
 /// Elements in a row, shared by any number of tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StorageRef<'a> {
@@ -109,12 +113,17 @@ fn sizes<'a>(values: &Values<'a>, value: Value<'a>) -> Result<Vec<usize>> {
         Value::Int(size) => usize::try_from(*size).ok(),
         _ => None,
     };
-    let sizes = values
-        .tuple(value)
-        .map(|sizes| sizes.iter().map(size).collect());
-    sizes
-        .flatten()
-        .ok_or_else(|| "a shape or stride is not made of sizes".to_owned())
+    let not_sizes = || "a shape or stride is not made of sizes".to_owned();
+    let sizes = values.tuple(value).ok_or_else(not_sizes)?;
+    // Each tensor gets a copy, and any number of tensors can share one tuple.
+    if sizes.len() > MOST_DIMENSIONS {
+        let found = sizes.len();
+        return Err(format!(
+            "a tensor has {found} dimensions, and at most {MOST_DIMENSIONS} are read"
+        ));
+    }
+    let sizes: Option<_> = sizes.iter().map(size).collect();
+    sizes.ok_or_else(not_sizes)
 }
 
 impl TensorRef<'_> {
