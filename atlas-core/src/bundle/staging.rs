@@ -58,11 +58,27 @@ impl<'a> Place<'a> {
     /// If there is something that a save must not replace.
     pub(super) fn prepare(&self) -> Result<()> {
         if self.parent.is_dir() {
-            self.finish_replacement()?;
+            if self.is_replacement_open() {
+                let parent = Folder::open(self.parent)?;
+                parent.lock();
+                self.finish_replacement()?;
+            }
             self.remove_abandoned();
         }
         self.check_replaceable()?;
         self.create_parent()
+    }
+
+    /// Takes away what killed saves left behind, as [`Place::prepare`] does, but for a reader:
+    /// waits for nobody, and what cannot be changed stays.
+    pub(super) fn tidy(&self) {
+        if self.is_replacement_open()
+            && let Ok(parent) = Folder::open(self.parent)
+            && parent.try_lock()
+        {
+            let _ = self.finish_replacement();
+        }
+        self.remove_abandoned();
     }
 
     /// An error unless a save would replace nothing, an empty folder, or a bundle and nothing but
@@ -144,17 +160,30 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// Ends a replacement of two renames that was interrupted.
+    /// Whether a replacement of two renames is under way, or was interrupted.
+    fn is_replacement_open(&self) -> bool {
+        fs::symlink_metadata(self.replaced()).is_ok()
+    }
+
+    /// Ends a replacement of two renames that was interrupted. The caller has locked the folder
+    /// above, so that none is under way.
     fn finish_replacement(&self) -> Result<()> {
         let replaced = self.replaced();
-        if fs::symlink_metadata(&replaced).is_err() {
+        if !self.is_replacement_open() {
             return Ok(());
         }
-        let parent = Folder::open(self.parent)?;
-        parent.lock();
-        if fs::symlink_metadata(self.target).is_err() {
+        // What is at the target itself: a link could lead to a bundle that is elsewhere, and where
+        // it leads nowhere the old bundle is the only one.
+        let is_absent = match fs::symlink_metadata(self.target) {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(_) => false,
+        };
+        if is_absent {
             files::rename(&replaced, self.target)?;
-        } else if Bundle::open(self.target).is_ok() {
+        } else if Folder::open_itself(self.target)
+            .and_then(Bundle::of)
+            .is_ok()
+        {
             remove_bundle(&replaced);
         }
         Ok(())
@@ -202,6 +231,8 @@ pub(super) struct Staging<'a> {
     /// Holds the lock that tells a save under way from one that was killed.
     folder: Folder,
     parent: Folder,
+    /// Whether what is at `path` was taken from the target and could not be put back.
+    is_kept: bool,
 }
 
 impl<'a> Staging<'a> {
@@ -231,6 +262,7 @@ impl<'a> Staging<'a> {
                     path,
                     folder,
                     parent,
+                    is_kept: false,
                 });
             }
         }
@@ -240,29 +272,42 @@ impl<'a> Staging<'a> {
         &self.path
     }
 
-    /// Puts the folder in its place, in one step where the system has such a step.
-    pub(super) fn commit(self) -> Result<()> {
+    /// Puts the folder in its place, in one step where the system has such a step. After an error
+    /// what was there is there again, or, where the system refuses that too, still exists.
+    pub(super) fn commit(mut self) -> Result<()> {
         files::sync_folder(&self.folder)?;
         // Other saves wait, so that none comes between two renames.
         self.parent.lock();
+        let target = self.place.target;
         self.put_in_place()
-            .map_err(|error| error.within(format_args!("{}", self.place.target.display())))
+            .map_err(|error| error.within(target.display()))
     }
 
-    fn put_in_place(&self) -> Result<()> {
-        let (staging, target) = (self.path.as_path(), self.place.target);
-        if files::rename(staging, target)? {
-            return files::sync_folder(&self.parent);
+    fn put_in_place(&mut self) -> Result<()> {
+        let target = self.place.target;
+        if files::rename(&self.path, target)? {
+            return files::sync_folder(&self.parent).inspect_err(|_| {
+                // Nobody relies on a bundle of which an error says that it was not saved. If it
+                // stays, it is whole.
+                let _ = files::rename(target, &self.path);
+            });
         }
-        if !files::exchange(staging, target)? {
+        if !files::exchange(&self.path, target)? {
             return self.replace();
         }
         // What was there when the save began may no longer be what was there at the end.
-        if let Err(refusal) = self.place.check_replaced(staging) {
-            files::exchange(staging, target)?;
-            return Err(refusal);
-        }
-        files::sync_folder(&self.parent)
+        let settled = self.place.check_replaced(&self.path);
+        let settled = settled.and_then(|()| files::sync_folder(&self.parent));
+        settled.map_err(|error| match files::exchange(&self.path, target) {
+            Ok(true) => error,
+            _ => {
+                self.is_kept = true;
+                error.within(format_args!(
+                    "the new bundle is there, the old one at {}",
+                    self.path.display()
+                ))
+            }
+        })
     }
 
     /// Two renames: between them the target is absent and the old bundle beside it, where a load
@@ -281,8 +326,10 @@ impl<'a> Staging<'a> {
             Ok(()) => files::rename(staging, target),
             Err(refusal) => Err(refusal),
         };
-        match renamed {
-            Ok(true) => {}
+        let settled = match renamed {
+            Ok(true) => files::sync_folder(&self.parent).inspect_err(|_| {
+                let _ = files::rename(target, staging);
+            }),
             Ok(false) => {
                 // Not Atlas's doing: whoever put something there did not wait.
                 let why = format!(
@@ -291,21 +338,23 @@ impl<'a> Staging<'a> {
                 );
                 return Err(Error::refused(target, why));
             }
-            Err(error) => {
-                files::rename(&replaced, target)?;
-                return Err(error);
-            }
+            Err(error) => Err(error),
+        };
+        match settled {
+            Ok(()) => remove_bundle(&replaced),
+            // Where it cannot be put back, a load finds it where it is.
+            Err(_) => drop(files::rename(&replaced, target)),
         }
-        files::sync_folder(&self.parent)?;
-        remove_bundle(&replaced);
-        Ok(())
+        settled
     }
 }
 
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
         // After a commit this is the replaced bundle, or nothing.
-        remove_bundle(&self.path);
+        if !self.is_kept {
+            remove_bundle(&self.path);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::Bundle;
 
 /// Kills a save before its nth change for every n; `prepare` makes the place, and the number that
 /// it gives back is that of the model there. Gives back the number of kills.
@@ -16,6 +17,8 @@ fn kill_at_every_step(exchange: bool, prepare: impl Fn(&Path) -> Option<u64>) ->
             .status()
             .unwrap();
         let is_done = status.success();
+        // Opening says what there is and changes nothing; the load then takes away what was left.
+        let is_there = Bundle::open(&path).is_ok();
         assert!(
             is_done || status.signal().is_some(),
             "the save failed: {status}"
@@ -29,6 +32,8 @@ fn kill_at_every_step(exchange: bool, prepare: impl Fn(&Path) -> Option<u64>) ->
             now == old || now == Some(NEW),
             "killed before change {step}: {old:?} became {now:?}"
         );
+        let whole: &[&str] = if is_there { &["model"] } else { &[] };
+        assert_eq!(names(folder.path()), whole, "killed before change {step}");
         seam::can_exchange(exchange);
         numbered(NEXT).save(&path).unwrap();
         assert_eq!(found(&path), Some(NEXT));
@@ -62,27 +67,32 @@ fn a_save_killed_at_any_step_leaves_the_old_bundle_or_the_new() {
 /// What the first kill leaves behind, the second finds.
 #[test]
 fn a_save_killed_while_it_cleans_up_after_a_killed_one_leaves_a_whole_bundle() {
-    let mut kills = 0;
     // Without being asked, the few steps around the commit.
     let steps = if asked_for().is_some() { 0..40 } else { 18..22 };
-    for (exchange, step) in COMMITS
-        .into_iter()
-        .flat_map(|exchange| steps.clone().map(move |step| (exchange, step)))
-    {
-        kills += 1 + kill_at_every_step(exchange, |path| {
+    let kill = |exchange, step| {
+        1 + kill_at_every_step(exchange, |path| {
             numbered(OLD).save(path).unwrap();
             child(path, NEXT, exchange, Job::KilledAfter(step))
                 .status()
                 .unwrap();
-            found(path)
-        });
-    }
+            // A load would clean up after the first kill.
+            let bundle = Bundle::open(path).unwrap();
+            bundle.params()["number"].as_u64()
+        })
+    };
+    // At once, since each mostly waits for the disk.
+    let kills: u64 = thread::scope(|scope| {
+        let threads = steps
+            .flat_map(|step| COMMITS.map(|exchange| scope.spawn(move || kill(exchange, step))));
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().map(|kills| kills.join().unwrap()).sum()
+    });
     eprintln!("{kills} kills, two in a row");
 }
 
 #[test]
 fn a_save_killed_at_any_time_leaves_the_old_bundle_or_the_new() {
-    let kills = asked_for().unwrap_or(40);
+    let kills = asked_for().unwrap_or(200);
     let (folder, path) = place();
     for exchange in COMMITS {
         numbered(OLD).save(&path).unwrap();
@@ -96,6 +106,7 @@ fn a_save_killed_at_any_time_leaves_the_old_bundle_or_the_new() {
             child.wait().unwrap();
             let now = found(&path);
             assert!(matches!(now, Some(OLD | NEW)), "{now:?}");
+            assert_eq!(names(folder.path()), ["model"]);
         }
     }
     numbered(NEXT).save(&path).unwrap();
