@@ -13,7 +13,32 @@ use crate::model::AtlasModel;
 /// bundle if they differ by more than the tolerance of its dtype.
 ///
 /// The inputs should be raw, such as SMILES rather than token ids, so that everything between
-/// them and the outputs is covered.
+/// them and the outputs is covered. They are few and small: the number of texts times the bytes of
+/// the longest is at most 65,536, and all inputs take at most 16 MiB, so that a bundle from anybody
+/// cannot have a load run a batch that no memory holds. No two inputs or outputs have one name.
+///
+/// # Tolerance
+///
+/// On one machine outputs are equal to the bit. Another processor, or another number of threads,
+/// sums in another order, and each sum is rounded. An element may be off by this share of the
+/// largest stored magnitude of its output:
+///
+/// | dtype of the model | device | share | why |
+/// |---|---|---|---|
+/// | `F64` | any | 10⁻¹² | thousands of roundings of 2⁻⁵³ |
+/// | `F32` | CPU | 10⁻⁵ | some 170 roundings of 2⁻²⁴ |
+/// | `F32` | another | 4·10⁻³ | about 2⁻⁸: accelerators may multiply with 10 bits of mantissa |
+/// | `F16` | any | 2·10⁻² | some 40 roundings of 2⁻¹¹ |
+/// | `BF16` | any | 10⁻¹ | some 25 roundings of 2⁻⁸ |
+///
+/// A changed activation, epsilon or tokenizer moves outputs by far more; what it moves by less is
+/// not told from another processor. Outputs are finite: a model whose are not is not saved.
+///
+/// # Other versions
+///
+/// A bundle of this version of the model has the outputs of the model, and no others. A newer
+/// version may have added outputs or taken some away: of an older bundle those are compared that
+/// both have, of which there must be one.
 pub trait Golden: AtlasModel {
     /// The inputs that are stored with the model. They may depend on the parameters.
     ///
@@ -21,7 +46,7 @@ pub trait Golden: AtlasModel {
     /// What making them returns.
     fn golden_inputs(&self) -> Result<GoldenInputs>;
 
-    /// The outputs on stored inputs, each with a name. Deterministic.
+    /// The outputs on stored inputs, each with a name of its own. Deterministic.
     ///
     /// # Errors
     /// What computing them returns.
@@ -42,11 +67,6 @@ impl GoldenInputs {
             texts: texts.into_iter().map(Into::into).collect(),
             tensors: Vec::new(),
         }
-    }
-
-    pub(crate) fn and_texts(mut self, texts: Vec<String>) -> Self {
-        self.texts = texts;
-        self
     }
 
     /// The same inputs and a named tensor.

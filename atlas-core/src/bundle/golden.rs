@@ -1,11 +1,13 @@
 //! The stored side of the behaviour check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::manifest::GOLDEN_NAME;
+use super::layout::TensorEntry;
+use super::manifest::{GOLDEN_NAME, TensorFile};
 use super::tensor_file;
 use crate::error::{Error, Result};
 use crate::golden::{GoldenFns, GoldenInputs};
@@ -16,6 +18,10 @@ use crate::params::{Problem, Report};
 const TEXTS: &str = "input-texts";
 const INPUT: &str = "input.";
 const OUTPUT: &str = "output.";
+/// The most bytes that the input texts take in a batch: each as many as the longest.
+const MOST_TEXT: usize = 1 << 16;
+/// The most bytes that all input tensors take, the one of the texts among them.
+const MOST_INPUT: u64 = 1 << 24;
 
 /// The behaviour of a model, ready to be stored.
 pub(super) struct Computed {
@@ -31,6 +37,12 @@ pub(super) fn compute<T: AtlasModel>(model: &Model<T>) -> Result<Option<Computed
     let place = "the behaviour check";
     let inputs = (functions.inputs)(model).map_err(|error| error.within(place))?;
     let mut tensors = store(&inputs)?;
+    check_texts(inputs.as_texts()).map_err(|why| Error::new(why).within(place))?;
+    let size = |(name, tensor): (&String, &Tensor)| {
+        let bytes = tensor.elem_count() * tensor.dtype().size_in_bytes();
+        (name.clone(), bytes as u64)
+    };
+    check_size(tensors.iter().map(size)).map_err(|why| Error::new(why).within(place))?;
     let inputs_digest = digest(&tensors)?;
     for (name, output) in outputs(model, &functions, &inputs)? {
         if !is_finite(&output)? {
@@ -54,6 +66,10 @@ fn outputs<T: AtlasModel>(
     if outputs.is_empty() {
         return Err(Error::new("there is no output").within(place));
     }
+    let mut names = BTreeSet::new();
+    if let Some((name, _)) = outputs.iter().find(|(name, _)| !names.insert(name.clone())) {
+        return Err(Error::new(format_args!("there are two outputs `{name}`")).within(place));
+    }
     outputs
         .into_iter()
         .map(|(name, tensor)| Ok((name, tensor.detach().to_device(&Device::Cpu)?.contiguous()?)))
@@ -73,9 +89,54 @@ fn store(inputs: &GoldenInputs) -> Result<BTreeMap<String, Tensor>> {
     }
     for (name, tensor) in inputs.tensors() {
         let tensor = tensor.detach().to_device(&Device::Cpu)?.contiguous()?;
-        tensors.insert(format!("{INPUT}{name}"), tensor);
+        if tensors.insert(format!("{INPUT}{name}"), tensor).is_some() {
+            let error = Error::new(format_args!("there are two inputs `{name}`"));
+            return Err(error.within("the behaviour check"));
+        }
     }
     Ok(tensors)
+}
+
+/// An error if a model that makes one batch of the texts could need far more memory for it than
+/// the texts take: a bundle may come from anybody, and its texts are run.
+fn check_texts(texts: &[String]) -> Result<(), String> {
+    let longest = texts.iter().map(String::len).max().unwrap_or(0).max(1);
+    match texts.len().saturating_mul(longest) <= MOST_TEXT {
+        true => Ok(()),
+        false => Err(format!(
+            "its {} input texts, of up to {longest} bytes, are too many or too long: the product may be {MOST_TEXT}",
+            texts.len()
+        )),
+    }
+}
+
+/// An error if the inputs among these tensors, each with its bytes, take more than a bundle may
+/// store.
+fn check_size(tensors: impl Iterator<Item = (String, u64)>) -> Result<(), String> {
+    let inputs = tensors.filter(|(name, _)| is_input(name));
+    let bytes = inputs.fold(0_u64, |all, (_, bytes)| all.saturating_add(bytes));
+    match bytes <= MOST_INPUT {
+        true => Ok(()),
+        false => Err(format!(
+            "its inputs take {bytes} bytes, and may take {MOST_INPUT}"
+        )),
+    }
+}
+
+fn is_input(name: &str) -> bool {
+    name == TEXTS || name.starts_with(INPUT)
+}
+
+/// An error if the inputs in that file are larger than a bundle may store, by what the manifest
+/// says of them.
+pub(super) fn check_inputs(path: &Path, file: &TensorFile) -> Result<()> {
+    let size = |tensor: &TensorEntry| {
+        (
+            tensor.name.clone(),
+            tensor.bytes().unwrap_or(usize::MAX) as u64,
+        )
+    };
+    check_size(file.tensors.iter().map(size)).map_err(|why| Error::corrupt(path, why))
 }
 
 /// The digest of inputs: that of a tensor file of them alone.
@@ -86,6 +147,7 @@ fn digest(inputs: &BTreeMap<String, Tensor>) -> Result<String> {
 
 /// The behaviour check of a bundle.
 pub(super) struct Stored {
+    texts: Vec<String>,
     inputs: BTreeMap<String, Tensor>,
     /// By name, without the prefix.
     outputs: BTreeMap<String, Tensor>,
@@ -100,13 +162,14 @@ impl Stored {
         inputs_digest: &str,
     ) -> Result<Self> {
         let mut stored = Self {
+            texts: Vec::new(),
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
         };
         for (name, tensor) in tensors {
             if let Some(output) = name.strip_prefix(OUTPUT) {
                 stored.outputs.insert(output.to_owned(), tensor);
-            } else if name == TEXTS || name.starts_with(INPUT) {
+            } else if is_input(&name) {
                 stored.inputs.insert(name, tensor);
             } else {
                 return Err(Error::corrupt(
@@ -124,53 +187,73 @@ impl Stored {
         if stored.outputs.is_empty() {
             return Err(Error::corrupt(path, "it holds no output"));
         }
+        for (name, output) in &stored.outputs {
+            // Nothing is far from infinity, so that such an output would check nothing.
+            if !is_finite(output)? {
+                let why = format!("output `{name}` is not finite");
+                return Err(Error::corrupt(path, why));
+            }
+        }
+        if let Some(bytes) = stored.inputs.get(TEXTS) {
+            stored.texts = texts(bytes).map_err(|why| Error::corrupt(path, why))?;
+            check_texts(&stored.texts).map_err(|why| Error::corrupt(path, why))?;
+        }
         Ok(stored)
     }
 }
 
+/// The texts that are stored in a tensor.
+fn texts(bytes: &Tensor) -> Result<Vec<String>, String> {
+    let failed = |why: &dyn Display| format!("`{TEXTS}` is no list of texts: {why}");
+    let bytes = bytes.to_vec1::<u8>().map_err(|error| failed(&error))?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(&error))
+}
+
+/// Which outputs a bundle has, for a model of some version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outputs {
+    /// Those of the model and no others.
+    Same,
+    /// At least one of them: a version of the model between the two may have added some, and
+    /// taken others away.
+    SomeInCommon,
+}
+
 /// Recomputes the stored outputs; an error names each that differs by more than the tolerance.
-pub(super) fn check<T: AtlasModel>(model: &Model<T>, path: &Path, stored: Stored) -> Result<()> {
+pub(super) fn check<T: AtlasModel>(
+    model: &Model<T>,
+    path: &Path,
+    stored: Stored,
+    which: Outputs,
+) -> Result<()> {
     let Some(functions) = T::behaviour() else {
         return Err(Error::behaviour(
             path,
             "the bundle holds a behaviour check, and the model has none",
         ));
     };
-    let inputs = restore(path, &stored.inputs, AnyModel::device(model))?;
-    let found = outputs(model, &functions, &inputs)?;
-    compare(
-        &stored.outputs,
-        &found,
-        tolerance(AnyModel::dtype(model), AnyModel::device(model)),
-    )?
-    .into_result(|report| Error::behaviour(path, report))
-}
-
-fn restore(
-    path: &Path,
-    stored: &BTreeMap<String, Tensor>,
-    device: &Device,
-) -> Result<GoldenInputs> {
-    let mut inputs = GoldenInputs::default();
-    for (name, tensor) in stored {
-        if name == TEXTS {
-            let bytes = tensor.to_vec1::<u8>()?;
-            let texts: Vec<String> = serde_json::from_slice(&bytes)
-                .map_err(|error| Error::corrupt(path, format_args!("`{name}`: {error}")))?;
-            inputs = inputs.and_texts(texts);
-        } else if let Some(name) = name.strip_prefix(INPUT) {
-            inputs = inputs.with_tensor(name, tensor.to_device(device)?);
+    let tolerance = tolerance(AnyModel::dtype(model), AnyModel::device(model));
+    let mut expected = stored.outputs;
+    let mut inputs = GoldenInputs::texts(stored.texts);
+    for (name, tensor) in &stored.inputs {
+        if let Some(name) = name.strip_prefix(INPUT) {
+            inputs = inputs.with_tensor(name, tensor.to_device(AnyModel::device(model))?);
         }
     }
-    Ok(inputs)
+    let mut found = outputs(model, &functions, &inputs)?;
+    if which == Outputs::SomeInCommon {
+        found.retain(|(name, _)| expected.contains_key(name));
+        expected.retain(|name, _| found.iter().any(|(found, _)| found == name));
+        if found.is_empty() {
+            let why = "the older bundle and the model have no output of one name";
+            return Err(Error::behaviour(path, why));
+        }
+    }
+    compare(&expected, &found, tolerance)?.into_result(|report| Error::behaviour(path, report))
 }
 
-/// How far outputs may be from the stored ones, as a share of the largest stored magnitude.
-///
-/// On one machine outputs are equal to the bit. Another processor, or another number of threads,
-/// sums in another order: some tens of roundings of the dtype (2⁻⁵³ for f64, 2⁻²⁴ for f32, 2⁻¹¹
-/// for f16, 2⁻⁸ for bf16) are allowed for that, and on accelerators, which may multiply f32 with
-/// 10 bits of mantissa, 2⁻⁸.
+/// How far outputs may be from the stored ones, as a share of the largest stored magnitude; why
+/// so far, [`Golden`](crate::Golden) says.
 fn tolerance(dtype: DType, device: &Device) -> f64 {
     match (dtype, device) {
         (DType::F64, _) => 1e-12,

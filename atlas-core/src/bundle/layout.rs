@@ -97,7 +97,7 @@ impl Layout {
 
 impl TensorEntry {
     /// The bytes of the tensor's elements; an error says why no bundle can hold such a tensor.
-    fn bytes(&self) -> Result<usize, String> {
+    pub(super) fn bytes(&self) -> Result<usize, String> {
         let Self { name, dtype, shape } = self;
         if name == RESERVED {
             return Err(format!("no tensor can be called `{RESERVED}`"));

@@ -14,6 +14,7 @@ mod staging;
 mod tensor_file;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
@@ -67,19 +68,39 @@ pub struct StoredTensor<'a> {
 }
 
 impl Bundle {
-    /// Opens the bundle at `path` and reads its manifest. Tensors are read when asked for.
+    /// Opens the bundle at `path` and reads its manifest. Tensors are read when asked for, from
+    /// the folder that was opened: where a save replaces the bundle meanwhile, its files are gone,
+    /// and what reads them is an error. [`Bundle::read`] then reads the new one.
     ///
     /// # Errors
     /// If there is no bundle at `path`, or its manifest is not as it was saved.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::read(path.as_ref(), |bundle| Ok(bundle.clone()))
+        Self::read(path, |bundle| Ok(bundle.clone()))
     }
 
-    /// Runs `read` on the bundle at `path`, again if a save replaced the bundle meanwhile.
-    fn read<R>(path: &Path, read: impl Fn(&Self) -> Result<R>) -> Result<R> {
+    /// What `read` makes of the bundle at `path`. Where it fails and a save has replaced the bundle
+    /// meanwhile, it runs again, on the new one: so all that it gives back is of one bundle, and
+    /// what it says is wrong is wrong with the bundle that is there.
+    ///
+    /// ```no_run
+    /// use atlas_core::Bundle;
+    ///
+    /// // Also while a training process saves there.
+    /// let checkpoint = Bundle::read("runs/mlp", Bundle::checkpoint)?;
+    /// # Ok::<(), atlas_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Bundle::open`]; what `read` returns.
+    pub fn read<R, E: From<Error>>(
+        path: impl AsRef<Path>,
+        mut read: impl FnMut(&Self) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let path = path.as_ref();
         loop {
             let folder = Self::folder_at(path)?;
-            let result = Self::of(folder.clone()).and_then(|bundle| read(&bundle));
+            let opened = Self::of(folder.clone()).map_err(E::from);
+            let result = opened.and_then(|bundle| read(&bundle));
             let is_latest = folder.is_at(path) || !path.exists() && folder.is_in_place();
             if result.is_ok() || is_latest {
                 return result;
@@ -158,6 +179,12 @@ impl Bundle {
         self.manifest.evidence.golden.is_some()
     }
 
+    /// The digest of the inputs of the behaviour check, of which the content digest is made too.
+    /// `None` if the bundle holds none.
+    pub fn golden_inputs(&self) -> Option<&str> {
+        self.manifest.content.golden.as_deref()
+    }
+
     /// Whether the bundle carries the state of training.
     pub fn has_checkpoint(&self) -> bool {
         self.manifest.evidence.checkpoint.is_some()
@@ -185,32 +212,41 @@ impl Bundle {
             .map(|file| NetworkFile { file })
     }
 
-    /// Reads one tensor, onto the CPU. The whole file of its network is read and checked.
+    /// Reads one tensor, onto the CPU. The whole file of its network is read and checked:
+    /// [`Bundle::tensors`] reads it once for all of them.
     ///
     /// # Errors
     /// If there is no such tensor, or the file is not as it was saved.
     pub fn tensor(&self, network: &str, name: &str) -> Result<Tensor> {
-        let none = || {
-            Error::new(format_args!(
-                "{} holds no tensor `{network}/{name}`",
-                self.path().display()
-            ))
-        };
-        let file = self
-            .manifest
-            .content
-            .networks
-            .iter()
-            .find(|file| file.name == network)
-            .ok_or_else(none)?;
+        let none = || self.holds_no(format_args!("tensor `{network}/{name}`"));
+        let file = self.network_file(network).ok_or_else(none)?;
         self.tensors_of(file)?.remove(name).ok_or_else(none)
     }
 
-    /// Reads every file and checks it against the manifest; finds every defect that can be found
-    /// without knowing the model's type.
+    /// Reads every tensor of a network, onto the CPU, and checks its file.
     ///
     /// # Errors
-    /// The first file that is not as it was saved.
+    /// If there is no such network, or the file is not as it was saved.
+    pub fn tensors(&self, network: &str) -> Result<BTreeMap<String, Tensor>> {
+        let none = || self.holds_no(format_args!("network `{network}`"));
+        self.tensors_of(self.network_file(network).ok_or_else(none)?)
+    }
+
+    fn network_file(&self, network: &str) -> Option<&TensorFile> {
+        let mut files = self.manifest.content.networks.iter();
+        files.find(|file| file.name == network)
+    }
+
+    fn holds_no(&self, what: fmt::Arguments<'_>) -> Error {
+        Error::new(format_args!("{} holds no {what}", self.path().display()))
+    }
+
+    /// Reads every file and checks it against the manifest. This finds all that can be found
+    /// without knowing the model's type; whether its parameters and tensors are those of the model,
+    /// and whether it behaves as it did, a load finds.
+    ///
+    /// # Errors
+    /// The first of the [`findings`](Bundle::findings).
     pub fn verify(&self) -> Result<()> {
         self.findings().into_iter().next().map_or(Ok(()), Err)
     }
@@ -220,7 +256,7 @@ impl Bundle {
     pub fn findings(&self) -> Vec<Error> {
         let mut findings: Vec<Error> = self
             .tensor_files()
-            .filter_map(|file| self.tensors_of(file).err())
+            .filter_map(|file| self.check_file(file).err())
             .collect();
         let own = self.file_names();
         match self.folder.names() {
@@ -235,6 +271,22 @@ impl Bundle {
             Err(error) => findings.push(error),
         }
         findings
+    }
+
+    fn check_file(&self, file: &TensorFile) -> Result<()> {
+        let Evidence { golden, .. } = &self.manifest.evidence;
+        let inputs = self
+            .golden_inputs()
+            .filter(|_| golden.as_ref() == Some(file));
+        let path = self.file_path(file);
+        if inputs.is_some() {
+            golden::check_inputs(&path, file)?;
+        }
+        let tensors = self.tensors_of(file)?;
+        match inputs {
+            Some(inputs) => golden::Stored::new(&path, tensors, inputs).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Whether the path still leads to this bundle.
@@ -255,11 +307,15 @@ impl Bundle {
     }
 
     /// The names of all files of the bundle.
-    fn file_names(&self) -> BTreeSet<String> {
+    pub fn file_names(&self) -> BTreeSet<String> {
         self.tensor_files()
             .map(|file| manifest::file_name(&file.name))
             .chain([MANIFEST.to_owned()])
             .collect()
+    }
+
+    fn file_path(&self, file: &TensorFile) -> PathBuf {
+        self.path().join(manifest::file_name(&file.name))
     }
 
     fn manifest_path(&self) -> PathBuf {

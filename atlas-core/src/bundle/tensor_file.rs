@@ -150,9 +150,9 @@ pub(super) fn read(
     Ok(tensors)
 }
 
-/// An error if there cannot be memory for a file of that size. Asked once for all tensors: glibc
+/// An error if there cannot be memory for files of that size. Asked once for all tensors: glibc
 /// would hand out tensors from its heaps, which it rarely gives back, after a trial of their size.
-fn check_memory(bytes: u64) -> Result<(), String> {
+pub(super) fn check_memory(bytes: u64) -> Result<(), String> {
     if let Some(memory) = storage::machine_memory().filter(|memory| bytes > *memory) {
         return Err(format!(
             "it takes {bytes} bytes of memory, and this machine has {memory}"
