@@ -1,7 +1,7 @@
 //! A bundle that carries the state of training.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use atlas_core::prelude::*;
 use atlas_core::{Bundle, Checkpoint};
@@ -130,4 +130,33 @@ fn values_that_were_edited_are_noticed() {
     fs::write(&manifest, text.replace("\"step\": 3", "\"step\": 4")).unwrap();
     let error = Bundle::open(&path).unwrap_err().to_string();
     assert!(error.contains("checksum does not match"), "{error}");
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1-checkpoint")
+}
+
+/// Not a test: it wrote what the next one reads.
+#[test]
+#[ignore = "writes the fixture of a checkpoint in format 1, which never changes"]
+fn write_the_checkpoint_of_format_1() {
+    model().save_checkpoint(fixture(), &state(3)).unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_format_1_is_read_for_ever() {
+    let bundle = Bundle::open(fixture()).unwrap();
+    assert!(bundle.findings().is_empty());
+    let read = bundle.checkpoint().unwrap().unwrap();
+    assert_eq!(read.values(), state(3).values());
+    assert_eq!(
+        bits(read.tensor("mean/net/weight").unwrap()),
+        bits(&moments(3.0))
+    );
+    let count = read.tensor("count").unwrap();
+    assert_eq!((count.dtype(), count.dims()), (DType::U32, &[][..]));
+    assert_eq!(
+        Scale::load(fixture()).unwrap().digest().unwrap(),
+        model().digest().unwrap()
+    );
 }
