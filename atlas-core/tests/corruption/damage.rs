@@ -3,8 +3,14 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use super::tiny::{FILES, refusal, saved};
+use atlas_core::Bundle;
+use atlas_core::prelude::*;
+
+use super::tiny::{
+    CHECKPOINT_FILES, FILES, Tiny, refusal, saved, saved_checkpoint, untyped_refusal,
+};
 
 #[test]
 fn a_file_truncated_at_any_length_is_refused() {
@@ -52,6 +58,47 @@ fn no_byte_of_any_file_can_be_changed() {
             }
         }
     }
+}
+
+/// A load of the model leaves the state of training alone; the check of the bundle does not.
+#[test]
+fn no_byte_of_any_file_of_a_checkpoint_can_be_changed() {
+    for file in CHECKPOINT_FILES {
+        let (_folder, path) = saved_checkpoint();
+        untyped_is_whole(&path);
+        let whole = fs::read(path.join(file)).unwrap();
+        for index in 0..whole.len() {
+            for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
+                let mut changed = whole.clone();
+                changed[index] = value;
+                fs::write(path.join(file), &changed).unwrap();
+                let error = untyped_refusal(&path);
+                assert!(
+                    error.is_corrupt(),
+                    "{file}, byte {index} = {value}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_of_a_checkpoint_truncated_at_any_length_is_refused() {
+    for file in CHECKPOINT_FILES {
+        let (_folder, path) = saved_checkpoint();
+        let whole = fs::read(path.join(file)).unwrap();
+        for length in 0..whole.len() {
+            fs::write(path.join(file), &whole[..length]).unwrap();
+            let error = untyped_refusal(&path);
+            assert!(error.is_corrupt(), "{file} of {length} bytes: {error}");
+        }
+    }
+}
+
+fn untyped_is_whole(path: &Path) {
+    let bundle = Bundle::open(path).unwrap();
+    assert!(bundle.findings().is_empty() && bundle.has_checkpoint());
+    assert_eq!(Tiny::load(path).unwrap().width, 1);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::fs;
 
 use atlas_core::prelude::*;
 
-use super::tiny::{Tiny, forge, forged, measured_refusal, replaced, saved, typed_refusal};
+use super::tiny::{
+    Tiny, forge, forged, measured_refusal, replaced, saved, typed_refusal, untyped_refusal,
+};
 
 #[test]
 fn a_forgery_that_changes_nothing_loads() {
@@ -385,4 +387,47 @@ fn a_bundle_without_its_behaviour_check_is_refused() {
             .width,
         1
     );
+}
+
+#[test]
+fn a_network_that_the_model_does_not_have_is_refused_before_it_is_read() {
+    // There is no such file, and nobody looks for it.
+    assert_eq!(
+        replaced("\"name\": \"net\"", "\"name\": \"nets\""),
+        "BUNDLE does not hold the tensors that the model asks for: it holds a network `nets`; `tiny` has net"
+    );
+}
+
+/// Infinity is as far from everything as a tolerance of a share of it allows.
+#[test]
+fn an_infinite_golden_output_is_refused() {
+    let (_folder, path) = saved();
+    let file = path.join("golden.safetensors");
+    let old = fs::read(&file).unwrap();
+    let start = 8 + u64::from_le_bytes(old[..8].try_into().unwrap()) as usize;
+    // After the one element of the input `ones` comes the one of the output.
+    let mut new = old.clone();
+    new[start + 4..start + 8].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    fs::write(&file, &new).unwrap();
+    forge(&path, |text| {
+        let old_digest = blake3::hash(&old).to_hex();
+        text.replace(old_digest.as_str(), blake3::hash(&new).to_hex().as_str())
+    });
+    let why = "golden.safetensors is not as it was saved: output `output` is not finite";
+    assert!(untyped_refusal(&path).to_string().ends_with(why));
+    assert!(typed_refusal(&path).to_string().ends_with(why));
+}
+
+/// Somebody who can hash names the digest of other inputs.
+#[test]
+fn golden_inputs_that_are_not_those_of_the_manifest_are_refused() {
+    let (_folder, path) = saved();
+    forge(&path, |text| {
+        let (head, rest) = text.split_once("    \"golden\": \"").unwrap();
+        let (_, tail) = rest.split_once('"').unwrap();
+        format!("{head}    \"golden\": \"{}\"{tail}", "0".repeat(64))
+    });
+    let why = "its inputs are not those that atlas.json names";
+    assert!(untyped_refusal(&path).to_string().ends_with(why));
+    assert!(typed_refusal(&path).to_string().ends_with(why));
 }

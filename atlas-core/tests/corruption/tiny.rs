@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, Error};
+use atlas_core::{Bundle, Checkpoint, Error};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
 use tempfile::TempDir;
@@ -59,7 +59,39 @@ pub fn saved() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+/// The same, with the state of training.
+pub fn saved_checkpoint() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("tiny");
+    let moments = Tensor::new(&[0.5_f32, -0.25], &Device::Cpu).unwrap();
+    let checkpoint = Checkpoint::new()
+        .with_value("step", 3.into())
+        .with_tensor("moments", moments);
+    Tiny::create_with(TinyParams::default(), CreateOptions::new().seed(7))
+        .unwrap()
+        .save_checkpoint(&path, &checkpoint)
+        .unwrap();
+    (folder, path)
+}
+
 pub const FILES: [&str; 3] = ["atlas.json", "golden.safetensors", "net.safetensors"];
+
+/// The files of a bundle with the state of training.
+pub const CHECKPOINT_FILES: [&str; 4] = [
+    "atlas.json",
+    "checkpoint.safetensors",
+    "golden.safetensors",
+    "net.safetensors",
+];
+
+/// An error from the untyped check.
+#[track_caller]
+pub fn untyped_refusal(path: &Path) -> Error {
+    match Bundle::open(path).and_then(|bundle| bundle.verify()) {
+        Ok(()) => panic!("the untyped check found nothing"),
+        Err(error) => error,
+    }
+}
 
 /// An error from the load, and from the untyped check.
 #[track_caller]
