@@ -326,8 +326,10 @@ pub trait AnyModel {
     /// replaced in one step; anything else that is there is left alone, with an error.
     ///
     /// # Errors
-    /// If the path holds something that is not a bundle, or if writing fails; what was there
-    /// before is then still there, whole.
+    /// If the path holds something that is not a bundle, if the behaviour check cannot be computed
+    /// or stored, or if writing fails; what was there before is then still there, whole. Where a
+    /// disk fails after the bundles have changed places and refuses to change them back, the error
+    /// says where the old one is.
     fn save(&self, path: &Path) -> Result<()>;
 
     /// As [`AnyModel::save`], with what training needs to go on from here; both are there or

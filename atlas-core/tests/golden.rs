@@ -276,3 +276,116 @@ fn the_inputs_are_those_that_were_stored() {
     let texts = tensors["input-texts"].to_vec1::<u8>().unwrap();
     assert_eq!(texts, br#"["CCO","c1ccccc1","C(=O)Cl"]"#);
 }
+
+/// Versions of a model whose outputs are multiples of one sum, each with its name.
+macro_rules! sums {
+    ($($module:ident($($key:tt)*): $outputs:expr;)*) => {$(
+        mod $module {
+            use super::*;
+
+            #[derive(AtlasModel)]
+            #[atlas(name = "sums", golden, $($key)*)]
+            pub struct Sums {
+                #[param(default = 3)]
+                pub width: usize,
+                #[network(with = build)]
+                pub net: Tensor,
+            }
+
+            fn build(params: &SumsParams, vb: VarBuilder) -> candle_core::Result<Tensor> {
+                vb.get_with_hints(params.width, "weight", candle_nn::Init::Const(2.0))
+            }
+
+            #[allow(dead_code, reason = "the first version has no step")]
+            fn nothing_to_do(_: &mut atlas_core::Migrating) -> atlas_core::Result<()> {
+                Ok(())
+            }
+
+            impl Golden for Sums {
+                fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+                    Ok(GoldenInputs::texts(["C"]))
+                }
+
+                fn golden_outputs(&self, _: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+                    let outputs: &[(&str, f64)] = &$outputs;
+                    let output = |(name, factor): &(&str, f64)| {
+                        Ok(((*name).to_owned(), (self.net.sum_all()? * *factor)?))
+                    };
+                    outputs.iter().map(output).collect()
+                }
+            }
+
+            #[allow(dead_code, reason = "not all versions are saved")]
+            pub fn save(path: &std::path::Path) -> Result<(), Error> {
+                Sums::create(SumsParams::default())?.save(path)
+            }
+
+            #[allow(dead_code, reason = "not all versions are loaded")]
+            pub fn load(path: &std::path::Path) -> Result<(), Error> {
+                Sums::load(path).map(|_| ())
+            }
+        }
+    )*};
+}
+
+sums! {
+    first(version = 1): [("kept", 1.0), ("dropped", 2.0)];
+    first_with_less(version = 1): [("kept", 1.0)];
+    second(version = 2, migrate(1 => nothing_to_do)): [("kept", 1.0), ("added", 3.0)];
+    second_changed(version = 2, migrate(1 => nothing_to_do)): [("kept", 1.5), ("added", 3.0)];
+    second_renamed(version = 2, migrate(1 => nothing_to_do)): [("added", 3.0)];
+    twice(version = 1): [("kept", 1.0), ("kept", 1.0)];
+}
+
+#[test]
+fn of_an_older_version_the_outputs_that_both_have_are_compared() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("sums");
+    first::save(&path).unwrap();
+    second::load(&path).unwrap();
+    let error = second_changed::load(&path).unwrap_err();
+    assert!(error.is_behaviour(), "{error}");
+    let paths: Vec<&str> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.path())
+        .collect();
+    assert_eq!(paths, ["kept[]"]);
+    let error = second_renamed::load(&path).unwrap_err();
+    assert!(error.is_behaviour(), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("the older bundle and the model have no output of one name"),
+        "{error}"
+    );
+}
+
+#[test]
+fn of_the_same_version_every_output_is_compared() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("sums");
+    first::save(&path).unwrap();
+    let error = first_with_less::load(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("`dropped`: the model gives no such output"),
+        "{error}"
+    );
+    first_with_less::save(&path).unwrap();
+    let error = first::load(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("`dropped`: the bundle has no such output"),
+        "{error}"
+    );
+}
+
+#[test]
+fn outputs_of_one_name_are_not_saved() {
+    let folder = TempDir::new().unwrap();
+    let error = twice::save(&folder.path().join("sums")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the behaviour check: there are two outputs `kept`"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -347,3 +347,82 @@ fn values(tensor: &Tensor) -> Result<Vec<f64>> {
 fn is_finite(tensor: &Tensor) -> Result<bool> {
     Ok(values(tensor)?.iter().all(|value| value.is_finite()))
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::Dtype;
+
+    use super::*;
+
+    /// A behaviour check of these texts and of one output, as a load takes it.
+    fn stored(texts: &[String], output: f32) -> Result<Stored> {
+        let inputs = store(&GoldenInputs::texts(texts)).unwrap();
+        let inputs_digest = digest(&inputs).unwrap();
+        let mut tensors = inputs;
+        let output = Tensor::new(&[1.0, output], &Device::Cpu).unwrap();
+        tensors.insert("output.sum".to_owned(), output);
+        Stored::new(Path::new("golden.safetensors"), tensors, &inputs_digest)
+    }
+
+    #[track_caller]
+    fn refusal(stored: Result<Stored>) -> String {
+        match stored {
+            Ok(_) => panic!("it was read"),
+            Err(error) => {
+                assert!(error.is_corrupt(), "{error}");
+                error.to_string()
+            }
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_not_finite_is_refused() {
+        let texts = ["C".to_owned()];
+        assert_eq!(stored(&texts, 2.0).unwrap().texts, texts);
+        for output in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let why = refusal(stored(&texts, output));
+            assert!(why.ends_with("output `sum` is not finite"), "{why}");
+        }
+    }
+
+    #[test]
+    fn texts_whose_batch_would_be_large_are_refused() {
+        let mut texts = vec!["C".repeat(256)];
+        texts.resize(256, "C".to_owned());
+        assert_eq!(stored(&texts, 2.0).unwrap().texts, texts);
+        texts.push(String::new());
+        let why = refusal(stored(&texts, 2.0));
+        assert!(
+            why.ends_with("its 257 input texts, of up to 256 bytes, are too many or too long: the product may be 65536"),
+            "{why}"
+        );
+        let empty = vec![String::new(); MOST_TEXT + 1];
+        refusal(stored(&empty, 2.0));
+    }
+
+    #[test]
+    fn inputs_that_are_large_are_refused_by_what_the_manifest_says() {
+        let file = |bytes: usize| TensorFile {
+            name: GOLDEN_NAME.to_owned(),
+            bytes: 0,
+            blake3: String::new(),
+            tensors: [("input.a", bytes), (TEXTS, 1), ("output.large", 1 << 40)]
+                .map(|(name, bytes)| TensorEntry {
+                    name: name.to_owned(),
+                    dtype: Dtype::U8,
+                    shape: vec![bytes],
+                })
+                .to_vec(),
+        };
+        let check = |bytes| check_inputs(Path::new("golden.safetensors"), &file(bytes));
+        check(MOST_INPUT as usize - 1).unwrap();
+        let error = check(MOST_INPUT as usize).unwrap_err();
+        assert!(error.is_corrupt(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("its inputs take 16777217 bytes, and may take 16777216"),
+            "{error}"
+        );
+    }
+}

@@ -272,3 +272,56 @@ fn check_behaviour<T: AtlasModel>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+    use candle_nn::VarBuilder;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::prelude::*;
+    use crate::storage;
+
+    #[expect(dead_code, reason = "what is tested is the bundle")]
+    #[derive(AtlasModel)]
+    struct Two {
+        #[param(default = 1)]
+        width: usize,
+        #[network(with = build)]
+        first: Tensor,
+        #[network(with = build)]
+        second: Tensor,
+    }
+
+    fn build(params: &TwoParams, vb: VarBuilder) -> candle_core::Result<Tensor> {
+        vb.get(params.width, "weight")
+    }
+
+    #[test]
+    fn files_that_fit_by_themselves_and_not_together_are_refused() {
+        let Some(memory) = storage::machine_memory() else {
+            eprintln!("skipped: this system does not tell how much memory it has");
+            return;
+        };
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("two");
+        Two::create(TwoParams::default())
+            .unwrap()
+            .save(&path)
+            .unwrap();
+        let mut bundle = Bundle::open(&path).unwrap();
+        check_sizes(&bundle).unwrap();
+        for file in &mut bundle.manifest.content.networks {
+            file.bytes = memory / 2 + 1;
+        }
+        let error = check_sizes(&bundle).unwrap_err();
+        assert!(error.is_too_large(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with(&format!("this machine has {memory}")),
+            "{error}"
+        );
+    }
+}
