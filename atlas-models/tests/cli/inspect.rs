@@ -234,3 +234,74 @@ fn a_damaged_manifest_is_a_finding() {
             .contains("nothing")
     );
 }
+
+/// A copy of a bundle.
+fn copied(scene: &Scene, from: &str, to: &str) {
+    fs::create_dir(scene.path(to)).unwrap();
+    for entry in fs::read_dir(scene.path(from)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = Path::new(to).join(path.file_name().unwrap());
+        fs::copy(&path, scene.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn bundles_that_say_that_they_are_the_same_are_read_to_the_last_byte() {
+    let scene = Scene::trained();
+    copied(&scene, "bundle", "copy");
+    scene.atlas("diff bundle copy").success();
+    for name in ["encoder", "golden"] {
+        let file = format!("copy/{name}.safetensors");
+        let whole = scene.read(&file);
+        let mut bytes = whole.clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        scene.write(&file, bytes);
+        for command in ["diff bundle copy", "diff copy bundle"] {
+            let error = scene.atlas(command).failure();
+            assert!(
+                error.starts_with(&format!("{file} is not as it was saved: ")),
+                "{error}"
+            );
+        }
+        scene.write(&file, whole);
+    }
+    scene.atlas("diff bundle copy").success();
+}
+
+#[test]
+fn a_stray_file_does_not_hide_what_the_load_finds() {
+    let scene = Scene::new();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gru-vae-1");
+    fs::create_dir(scene.path("bundle")).unwrap();
+    for entry in fs::read_dir(fixture).unwrap() {
+        let path = entry.unwrap().path();
+        let name = Path::new("bundle").join(path.file_name().unwrap());
+        fs::copy(&path, scene.path(name)).unwrap();
+    }
+    scene.write("bundle/stray", "");
+    // Somebody who can hash has made the model another one.
+    let mut golden = scene.read("bundle/golden.safetensors");
+    let text = String::from_utf8(scene.read("bundle/atlas.json")).unwrap();
+    let old = blake3::hash(&golden).to_hex();
+    let start = 8 + u64::from_le_bytes(golden[..8].try_into().unwrap()) as usize;
+    golden[start + 3] ^= 0x80;
+    let text = text.replace(old.as_str(), blake3::hash(&golden).to_hex().as_str());
+    let (head, _) = text.rsplit_once("  \"checksum\"").unwrap();
+    let checksum = blake3::hash(head.as_bytes()).to_hex();
+    scene.write("bundle/golden.safetensors", golden);
+    scene.write(
+        "bundle/atlas.json",
+        format!("{head}  \"checksum\": \"{checksum}\"\n}}\n"),
+    );
+    let output = scene.atlas("verify bundle");
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!((output.code, lines.len()), (Some(1), 2), "{output:?}");
+    assert!(
+        lines[0].contains("stray is not as it was saved"),
+        "{output:?}"
+    );
+    assert!(
+        lines[1].contains("does not behave as the saved one did"),
+        "{output:?}"
+    );
+}

@@ -53,11 +53,8 @@ fn occupant(target: &Path) -> Result<Found, String> {
         true => "the folder is not empty and not a bundle".to_owned(),
         false => format!("what is there cannot be read as a bundle ({error})"),
     })?;
-    let networks: Vec<String> = bundle.networks().map(|network| network.file()).collect();
-    let own = |name: &String| {
-        networks.contains(name) || name == "atlas.json" || name == "golden.safetensors"
-    };
-    match names.iter().find(|name| !own(name)) {
+    let own = bundle.file_names();
+    match names.iter().find(|name| !own.contains(*name)) {
         Some(foreign) => Err(format!(
             "`{foreign}` in it is not part of the bundle and would be lost"
         )),
@@ -88,6 +85,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(look(&folder.path().join("a/b/c")), Ok(Found::Nothing));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_checkpoint_is_replaced_and_what_is_not_of_it_stays() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../atlas-core/tests/fixtures/format-1-checkpoint");
+        assert_eq!(look(&fixture), Ok(Found::ABundle));
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(fixture).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+        fs::write(folder.path().join("mine.safetensors"), "").unwrap();
+        let why = look(folder.path()).unwrap_err();
+        assert!(
+            why.contains("`mine.safetensors` in it is not part"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -33,17 +33,50 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Outcome {
-    let bundle = match Bundle::open(&args.bundle) {
-        Ok(bundle) => bundle,
-        // Nothing else can be said of a bundle that does not say what it is.
-        Err(error) if error.is_corrupt() => return report(&args, None, &[error]),
-        Err(error) => return Err(error.into()),
-    };
-    let mut findings = bundle.findings();
-    if findings.is_empty() && is_known(&bundle) {
-        findings.extend(models::registry().load(&args.bundle).err());
+    // Where a training process saves over the bundle meanwhile, the new one is looked at.
+    let checked = Bundle::read(&args.bundle, |bundle| {
+        let findings = findings(&args, bundle);
+        match findings.is_empty() {
+            true => Ok(bundle.clone()),
+            false => Err(Wrong::Found(Some(bundle.clone()), findings)),
+        }
+    });
+    match checked {
+        Ok(bundle) => report(&args, Some(&bundle), &[]),
+        Err(Wrong::Found(bundle, findings)) => report(&args, bundle.as_ref(), &findings),
+        Err(Wrong::NotThere(error)) => Err(error.into()),
     }
-    report(&args, Some(&bundle), &findings)
+}
+
+/// Why a bundle is not whole.
+enum Wrong {
+    NotThere(Error),
+    Found(Option<Bundle>, Vec<Error>),
+}
+
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Self {
+        match error.is_corrupt() {
+            // Nothing else can be said of a bundle that does not say what it is.
+            true => Self::Found(None, vec![error]),
+            false => Self::NotThere(error),
+        }
+    }
+}
+
+/// What is wrong with the files, and with the model that is in them.
+fn findings(args: &Args, bundle: &Bundle) -> Vec<Error> {
+    let mut findings = bundle.findings();
+    if is_known(bundle)
+        && let Err(error) = models::registry().load(&args.bundle)
+    {
+        // Of a damaged file both say the same.
+        let text = error.to_string();
+        if findings.iter().all(|finding| finding.to_string() != text) {
+            findings.push(error);
+        }
+    }
+    findings
 }
 
 fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error]) -> Outcome {
@@ -75,7 +108,8 @@ fn is_known(bundle: &Bundle) -> bool {
 }
 
 fn summary(args: &Args, bundle: &Bundle, behaviour: bool) -> String {
-    let size: u64 = bundle.networks().map(|network| network.bytes()).sum();
+    let sizes = bundle.networks().map(|network| network.bytes());
+    let size = sizes.fold(0, u64::saturating_add);
     let mut line = format!(
         "{}: whole: {} version {}, {}, {}, digest {}\n",
         args.bundle.display(),
