@@ -38,12 +38,12 @@ pub fn run(args: Args) -> Outcome {
         let findings = findings(&args, bundle);
         match findings.is_empty() {
             true => Ok(bundle.clone()),
-            false => Err(Wrong::Found(Some(bundle.clone()), findings)),
+            false => Err(Wrong::Found(Some(Box::new(bundle.clone())), findings)),
         }
     });
     match checked {
         Ok(bundle) => report(&args, Some(&bundle), &[]),
-        Err(Wrong::Found(bundle, findings)) => report(&args, bundle.as_ref(), &findings),
+        Err(Wrong::Found(bundle, findings)) => report(&args, bundle.as_deref(), &findings),
         Err(Wrong::NotThere(error)) => Err(error.into()),
     }
 }
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Outcome {
 /// Why a bundle is not whole.
 enum Wrong {
     NotThere(Error),
-    Found(Option<Bundle>, Vec<Error>),
+    Found(Option<Box<Bundle>>, Vec<Error>),
 }
 
 impl From<Error> for Wrong {
