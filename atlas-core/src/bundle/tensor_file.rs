@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 use candle_core::{Device, Shape, Storage, Tensor};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
+use rustix::io::Errno;
 
 use super::layout::{Layout, TensorEntry};
 use super::manifest::TensorFile;
@@ -21,6 +22,10 @@ use crate::storage::{self, Element};
 const BLOCK: usize = 4 << 20;
 /// Fewer bytes are digested faster by one thread than by several.
 const SMALL: usize = 128 << 10;
+/// Whether there is memory for fewer bytes is not tried out. What an allocator of glibc has handed
+/// out and taken back, of up to half as much, it hands out from its heaps from then on: slower, and
+/// rarely given back to the system.
+const TRIED_OUT: u64 = 64 << 20;
 
 /// What a file of these tensors is, written to `sink`: the bytes depend on nothing but the
 /// tensors. `path` is for messages.
@@ -129,8 +134,7 @@ pub(super) fn read(
         offset: 0,
         hasher: blake3::Hasher::new(),
     };
-    let mut head = vec![0; layout.head.len()];
-    source.fill(&mut head).map_err(failed)?;
+    let head = source.elements::<u8>(layout.head.len()).map_err(failed)?;
     if head != layout.head {
         let why = "its header is not that of the tensors that atlas.json lists";
         return Err(Error::corrupt(path, why));
@@ -150,8 +154,7 @@ pub(super) fn read(
     Ok(tensors)
 }
 
-/// An error if there cannot be memory for files of that size. Asked once for all tensors: glibc
-/// would hand out tensors from its heaps, which it rarely gives back, after a trial of their size.
+/// An error if there cannot be memory for files of that size.
 pub(super) fn check_memory(bytes: u64) -> Result<(), String> {
     if let Some(memory) = storage::machine_memory().filter(|memory| bytes > *memory) {
         return Err(format!(
@@ -163,7 +166,7 @@ pub(super) fn check_memory(bytes: u64) -> Result<(), String> {
         let mut trial = std::hint::black_box(Vec::<u8>::new());
         trial.try_reserve_exact(bytes).is_ok() && std::hint::black_box(trial).is_empty()
     };
-    match usize::try_from(bytes).is_ok_and(can_reserve) {
+    match bytes < TRIED_OUT || usize::try_from(bytes).is_ok_and(can_reserve) {
         true => Ok(()),
         false => Err(format!("there is no memory for {bytes} bytes")),
     }
@@ -185,8 +188,7 @@ fn read_tensor(
     let failed = |error| Error::io("read", path, error);
     let shape = Shape::from(entry.shape.as_slice());
     storage::with_element!(dtype, T => {
-        let mut elements = <T as Element>::zeros(bytes / size_of::<T>());
-        source.fill(bytemuck::cast_slice_mut(&mut elements)).map_err(failed)?;
+        let elements = source.elements::<T>(bytes / size_of::<T>()).map_err(failed)?;
         Ok(storage::tensor(elements, &shape, &Device::Cpu, trainable)?)
     }, else Err(unsupported()))
 }
@@ -199,9 +201,24 @@ struct Source {
 }
 
 impl Source {
+    /// The next `count` elements.
+    fn elements<T: Element>(&mut self, count: usize) -> io::Result<Vec<T>> {
+        let mut elements = Vec::with_capacity(count);
+        let room: &mut [MaybeUninit<T>] = &mut elements.spare_capacity_mut()[..count];
+        // SAFETY: the same memory, of which nothing is read before it is written.
+        let bytes = unsafe {
+            let size = size_of_val(room);
+            std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<MaybeUninit<u8>>(), size)
+        };
+        self.fill(bytes)?;
+        // SAFETY: every byte of them has been written, and any bits are an element.
+        unsafe { elements.set_len(count) };
+        Ok(elements)
+    }
+
     /// Fills `bytes` with what comes next. Threads share the reading of each block, since memory
     /// is slow at its first use, and then its digesting, while it is in their caches.
-    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+    fn fill(&mut self, bytes: &mut [MaybeUninit<u8>]) -> io::Result<()> {
         let Self {
             file,
             offset,
@@ -209,18 +226,37 @@ impl Source {
         } = self;
         for block in bytes.chunks_mut(BLOCK) {
             if block.len() < SMALL {
-                file.read_exact_at(block, *offset)?;
+                read_exact(file, block, *offset)?;
             } else {
                 let pieces = block.par_chunks_mut(SMALL).enumerate();
                 pieces.try_for_each(|(index, piece)| {
-                    file.read_exact_at(piece, *offset + (index * SMALL) as u64)
+                    read_exact(file, piece, *offset + (index * SMALL) as u64)
                 })?;
             }
-            digest(hasher, block);
+            // SAFETY: all of it has just been read.
+            let read = unsafe { std::slice::from_raw_parts(block.as_ptr().cast(), block.len()) };
+            digest(hasher, read);
             *offset += block.len() as u64;
         }
         Ok(())
     }
+}
+
+/// Fills `bytes` with what the file has from `offset` on; after `Ok` every byte has been written.
+fn read_exact(file: &File, mut bytes: &mut [MaybeUninit<u8>], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = match rustix::io::pread(file, &mut *bytes, offset) {
+            Ok((read, _)) => read.len(),
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
 }
 
 fn digest(hasher: &mut blake3::Hasher, block: &[u8]) {
