@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release -p atlas-core --example bundle_speed -- MIB ROUNDS FOLDER` alternates the
 //! contestants and prints medians, with the shares of digesting and of syncing; on a memory file
-//! system such as `/dev/shm` the latter is nothing. `… MIB memory FOLDER` saves and loads, compares
-//! every tensor bit for bit, and prints what both take of memory, as multiples of the tensors.
+//! system such as `/dev/shm` the latter is nothing. Loads are timed in a process of their own.
+//! `… MIB memory FOLDER` saves and loads, compares every tensor bit for bit, and prints what both
+//! take of memory, as multiples of the tensors.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -48,10 +49,15 @@ fn main() -> Outcome {
         "memory" => memory(tensors, folder),
         "loaded-memory" => loaded_memory(tensors, folder),
         "load-0" | "load-1" | "load-2" => {
-            println!("{}", load(rounds[5..].parse()?, tensors, folder)?);
+            for _ in 0..AGAIN {
+                println!("{}", load(rounds[5..].parse()?, tensors, folder)?);
+            }
             Ok(())
         }
-        rounds => speed(tensors, rounds.parse()?, folder),
+        rounds => match rounds.parse()? {
+            0 => Err("at least one round is needed".into()),
+            rounds => speed(tensors, rounds, folder),
+        },
     }
 }
 
@@ -83,14 +89,25 @@ fn load(contestant: usize, tensors: usize, folder: &Path) -> Outcome<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-fn load_alone(contestant: usize, tensors: usize, folder: &Path) -> Outcome<f64> {
+/// Loads in a process of its own: the first of them is timed as what a program does when it starts,
+/// the last as what it does when it loads again and again.
+const AGAIN: usize = 8;
+
+/// Seconds that the first and the last load took in a process of its own.
+fn load_alone(contestant: usize, tensors: usize, folder: &Path) -> Outcome<[f64; 2]> {
     let mib = (4 * tensors).to_string();
     let job = format!("load-{contestant}");
     let output = Command::new(std::env::current_exe()?)
         .args([&mib, &job])
         .arg(folder)
         .output()?;
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let output = String::from_utf8(output.stdout)?;
+    let mut times = output.lines().map(str::parse::<f64>);
+    let first = times.next().ok_or("no load was timed")??;
+    Ok([first, times.next_back().ok_or("one load was timed")??])
 }
 
 /// Seconds that something took.
@@ -100,23 +117,12 @@ fn timed<E: Into<Box<dyn Error>>>(run: impl FnOnce() -> Result<(), E>) -> Outcom
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Median seconds of each contestant, taking turns.
-fn race(rounds: usize, contestants: &mut [Contestant]) -> Outcome<Vec<f64>> {
-    let mut times = vec![Vec::new(); contestants.len()];
-    for _ in 0..rounds {
-        for ((_, run), times) in contestants.iter_mut().zip(&mut times) {
-            times.push(run()?);
-        }
-    }
-    let medians: Vec<f64> = times
-        .into_iter()
-        .map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        })
-        .collect();
-    Ok(medians)
-}
+const SAVES: [&str; 4] = [
+    "Model::save",
+    "VarMap::save",
+    "Model::digest",
+    "syncing as much",
+];
 
 fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
     let model = create(tensors)?;
@@ -132,19 +138,17 @@ fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
                 .map(|(name, var)| (name.replace("net/", ""), var)),
         );
     }
-    let mut digest = || timed(|| model.digest().map(drop));
-    let mut save = || timed(|| model.save(&bundle));
-    let mut varmap_save = || timed(|| varmap.save(&candle));
-    let medians = report(
-        bytes,
-        rounds,
-        &mut [
-            ("Model::save", &mut save),
-            ("VarMap::save", &mut varmap_save),
-            ("Model::digest", &mut digest),
-            ("syncing as much", &mut || sync(tensors, folder)),
-        ],
-    )?;
+    let digest = || timed(|| model.digest().map(drop));
+    let save = || timed(|| model.save(&bundle));
+    let varmap_save = || timed(|| varmap.save(&candle));
+    let mut times = vec![Vec::new(); SAVES.len()];
+    for _ in 0..rounds {
+        let seconds = [save()?, varmap_save()?, digest()?, sync(tensors, folder)?];
+        for (times, seconds) in times.iter_mut().zip(seconds) {
+            times.push(seconds);
+        }
+    }
+    let medians = report(bytes, &SAVES, times);
     let [save, varmap_save, digest, sync] = medians[..] else {
         return Err("a contestant is missing".into());
     };
@@ -156,34 +160,23 @@ fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
         100.0 * digest / (save - sync)
     );
 
-    println!("loading, each time in a process of its own:");
-    let alone = report(
-        bytes,
-        rounds,
-        &mut [
-            (LOADS[0], &mut || load_alone(0, tensors, folder)),
-            (LOADS[1], &mut || load_alone(1, tensors, folder)),
-            (LOADS[2], &mut || load_alone(2, tensors, folder)),
-        ],
-    )?;
-    println!(
-        "digesting is {:.0} % of a verified load",
-        100.0 * digest / alone[0]
-    );
-    println!("loading again and again, into memory that has been used before:");
-    let again = report(
-        bytes,
-        rounds,
-        &mut [
-            (LOADS[0], &mut || load(0, tensors, folder)),
-            (LOADS[1], &mut || load(1, tensors, folder)),
-            (LOADS[2], &mut || load(2, tensors, folder)),
-        ],
-    )?;
-    println!(
-        "digesting is {:.0} % of a verified load",
-        100.0 * digest / again[0]
-    );
+    let mut times = [(); 2].map(|()| vec![Vec::new(); LOADS.len()]);
+    for _ in 0..rounds {
+        for contestant in 0..LOADS.len() {
+            let seconds = load_alone(contestant, tensors, folder)?;
+            for (times, seconds) in times.iter_mut().zip(seconds) {
+                times[contestant].push(seconds);
+            }
+        }
+    }
+    for (times, what) in times.into_iter().zip(["first", "last of several"]) {
+        println!("loading, the {what} of a process:");
+        let medians = report(bytes, &LOADS, times);
+        println!(
+            "digesting is {:.0} % of a verified load",
+            100.0 * digest / medians[0]
+        );
+    }
     fs::remove_dir_all(&bundle)?;
     Ok(fs::remove_file(&candle)?)
 }
@@ -210,13 +203,14 @@ fn sync(tensors: usize, folder: &Path) -> Outcome<f64> {
     Ok(seconds)
 }
 
-/// A name, and what gives the seconds it took.
-type Contestant<'a> = (&'a str, &'a mut dyn FnMut() -> Outcome<f64>);
-
-/// Prints the medians, and gives them back.
-fn report(bytes: f64, rounds: usize, contestants: &mut [Contestant]) -> Outcome<Vec<f64>> {
-    let medians = race(rounds, contestants)?;
-    for ((name, _), seconds) in contestants.iter().zip(&medians) {
+/// Prints the medians of what each contestant took, and gives them back.
+fn report(bytes: f64, names: &[&str], times: Vec<Vec<f64>>) -> Vec<f64> {
+    let median = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let medians: Vec<f64> = times.into_iter().map(median).collect();
+    for (name, seconds) in names.iter().zip(&medians) {
         let speed = bytes / seconds / 1e9;
         println!(
             "{name:26} {:8.1} ms  {speed:5.2} GB/s  {:5.2} times the first",
@@ -224,7 +218,7 @@ fn report(bytes: f64, rounds: usize, contestants: &mut [Contestant]) -> Outcome<
             seconds / medians[0]
         );
     }
-    Ok(medians)
+    medians
 }
 
 /// The most memory this process has had, in bytes.

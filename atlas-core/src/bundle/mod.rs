@@ -9,6 +9,7 @@ mod golden;
 mod layout;
 mod load;
 mod manifest;
+mod pieces;
 mod save;
 mod staging;
 mod tensor_file;
@@ -331,8 +332,7 @@ impl Bundle {
     fn read_tensors(&self, file: &TensorFile, trainable: bool) -> Result<BTreeMap<String, Tensor>> {
         let name = manifest::file_name(&file.name);
         let opened = self.folder.file(&name)?;
-        // Within the pool threads hand each other work; from outside each piece would wake them.
-        rayon::scope(|_| tensor_file::read(opened, &self.path().join(&name), file, trainable))
+        tensor_file::read(opened, &self.path().join(&name), file, trainable)
     }
 }
 

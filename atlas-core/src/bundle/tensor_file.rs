@@ -1,24 +1,22 @@
-//! Tensor files: written and read in blocks, digested on the way.
-//!
-//! Threads share the work: digesting costs little beside moving the bytes.
+//! Tensor files: written and read by several threads, digested on the way.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::iter;
 use std::mem::MaybeUninit;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use candle_core::{Device, Shape, Storage, Tensor};
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
-use rayon::slice::ParallelSliceMut;
-use rustix::io::Errno;
 
 use super::layout::{Layout, TensorEntry};
 use super::manifest::TensorFile;
+use super::pieces::{self, Stretch};
 use crate::error::{Error, Result};
 use crate::storage::{self, Element};
 
-/// Bytes that are moved and digested at a time.
+/// Bytes that are written and digested at a time.
 const BLOCK: usize = 4 << 20;
 /// Fewer bytes are digested faster by one thread than by several.
 const SMALL: usize = 128 << 10;
@@ -129,27 +127,31 @@ pub(super) fn read(
         return Err(Error::corrupt(path, why));
     }
     check_memory(size).map_err(|why| Error::too_large(path.display().to_string(), why))?;
-    let mut source = Source {
-        file,
-        offset: 0,
-        hasher: blake3::Hasher::new(),
-    };
-    let head = source.elements::<u8>(layout.head.len()).map_err(failed)?;
+    let mut head = vec![0; layout.head.len()];
+    file.read_exact_at(&mut head, 0).map_err(failed)?;
     if head != layout.head {
         let why = "its header is not that of the tensors that atlas.json lists";
         return Err(Error::corrupt(path, why));
     }
-    let mut tensors = BTreeMap::new();
+    let mut rooms = Vec::with_capacity(layout.parts.len());
     for part in &layout.parts {
-        let entry = &expected.tensors[part.index];
-        let tensor = read_tensor(&mut source, path, entry, part.bytes, trainable)?;
-        tensors.insert(entry.name.clone(), tensor);
+        rooms.push(room(path, &expected.tensors[part.index], part.bytes)?);
     }
-    if source.hasher.finalize().to_hex().as_str() != expected.blake3 {
+    let missing = rooms.iter_mut().map(|room| Stretch::Missing(room.bytes()));
+    let stretches = iter::once(Stretch::Known(&head)).chain(missing);
+    let digest = pieces::read(&file, stretches).map_err(failed)?;
+    if digest.to_hex().as_str() != expected.blake3 {
         return Err(Error::corrupt(
             path,
             "its digest does not match: it has been altered",
         ));
+    }
+    let mut tensors = BTreeMap::new();
+    for (part, room) in layout.parts.iter().zip(rooms) {
+        let TensorEntry { name, shape, .. } = &expected.tensors[part.index];
+        // SAFETY: the whole file has been read.
+        let tensor = unsafe { room.into_tensor(&Shape::from(shape.as_slice()), trainable) }?;
+        tensors.insert(name.clone(), tensor);
     }
     Ok(tensors)
 }
@@ -172,98 +174,48 @@ pub(super) fn check_memory(bytes: u64) -> Result<(), String> {
     }
 }
 
-fn read_tensor(
-    source: &mut Source,
-    path: &Path,
-    entry: &TensorEntry,
-    bytes: usize,
-    trainable: bool,
-) -> Result<Tensor> {
-    let name = &entry.name;
+/// Memory for the elements of a tensor.
+trait Room {
+    fn bytes(&mut self) -> &mut [MaybeUninit<u8>];
+
+    /// The tensor, on the CPU.
+    ///
+    /// # Safety
+    /// Every byte has been written.
+    unsafe fn into_tensor(
+        self: Box<Self>,
+        shape: &Shape,
+        trainable: bool,
+    ) -> candle_core::Result<Tensor>;
+}
+
+/// Memory for the elements of a tensor of so many bytes.
+fn room(path: &Path, entry: &TensorEntry, bytes: usize) -> Result<Box<dyn Room>> {
     let unsupported = || {
-        let why = format!("`{name}`: no tensor is of dtype {:?}", entry.dtype);
+        let why = format!("`{}`: no tensor is of dtype {:?}", entry.name, entry.dtype);
         Error::corrupt(path, why)
     };
     let dtype = storage::tensor_dtype(entry.dtype).ok_or_else(unsupported)?;
-    let failed = |error| Error::io("read", path, error);
-    let shape = Shape::from(entry.shape.as_slice());
     storage::with_element!(dtype, T => {
-        let elements = source.elements::<T>(bytes / size_of::<T>()).map_err(failed)?;
-        Ok(storage::tensor(elements, &shape, &Device::Cpu, trainable)?)
+        Ok(Box::new(Box::<[T]>::new_uninit_slice(bytes / size_of::<T>())))
     }, else Err(unsupported()))
 }
 
-/// A file that is read from its beginning and digested.
-struct Source {
-    file: File,
-    offset: u64,
-    hasher: blake3::Hasher,
-}
-
-impl Source {
-    /// The next `count` elements.
-    fn elements<T: Element>(&mut self, count: usize) -> io::Result<Vec<T>> {
-        let mut elements = Vec::with_capacity(count);
-        let room: &mut [MaybeUninit<T>] = &mut elements.spare_capacity_mut()[..count];
-        // SAFETY: the same memory, of which nothing is read before it is written.
-        let bytes = unsafe {
-            let size = size_of_val(room);
-            std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<MaybeUninit<u8>>(), size)
-        };
-        self.fill(bytes)?;
-        // SAFETY: every byte of them has been written, and any bits are an element.
-        unsafe { elements.set_len(count) };
-        Ok(elements)
+impl<T: Element> Room for Box<[MaybeUninit<T>]> {
+    fn bytes(&mut self) -> &mut [MaybeUninit<u8>] {
+        let size = size_of_val::<[_]>(self);
+        // SAFETY: the same memory, and uninitialised bytes are what it may hold.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), size) }
     }
 
-    /// Fills `bytes` with what comes next. Threads share the reading of each block, since memory
-    /// is slow at its first use, and then its digesting, while it is in their caches.
-    fn fill(&mut self, bytes: &mut [MaybeUninit<u8>]) -> io::Result<()> {
-        let Self {
-            file,
-            offset,
-            hasher,
-        } = self;
-        for block in bytes.chunks_mut(BLOCK) {
-            if block.len() < SMALL {
-                read_exact(file, block, *offset)?;
-            } else {
-                let pieces = block.par_chunks_mut(SMALL).enumerate();
-                pieces.try_for_each(|(index, piece)| {
-                    read_exact(file, piece, *offset + (index * SMALL) as u64)
-                })?;
-            }
-            // SAFETY: all of it has just been read.
-            let read = unsafe { std::slice::from_raw_parts(block.as_ptr().cast(), block.len()) };
-            digest(hasher, read);
-            *offset += block.len() as u64;
-        }
-        Ok(())
-    }
-}
-
-/// Fills `bytes` with what the file has from `offset` on; after `Ok` every byte has been written.
-fn read_exact(file: &File, mut bytes: &mut [MaybeUninit<u8>], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = match rustix::io::pread(file, &mut *bytes, offset) {
-            Ok((read, _)) => read.len(),
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes = &mut bytes[count..];
-        offset += count as u64;
-    }
-    Ok(())
-}
-
-fn digest(hasher: &mut blake3::Hasher, block: &[u8]) {
-    if block.len() < SMALL {
-        hasher.update(block);
-    } else {
-        hasher.update_rayon(block);
+    unsafe fn into_tensor(
+        self: Box<Self>,
+        shape: &Shape,
+        trainable: bool,
+    ) -> candle_core::Result<Tensor> {
+        // SAFETY: every byte has been written, and any bits are an element.
+        let elements = unsafe { self.assume_init() };
+        storage::tensor(elements.into_vec(), shape, &Device::Cpu, trainable)
     }
 }
 
