@@ -92,6 +92,9 @@ pub trait AtlasModel: Sized + 'static {
     /// of the model is there, with its dtype and shape, and nothing is left over. Files are read as
     /// data: one that asks for anything but tensors is refused.
     ///
+    /// Of PyTorch's dtypes that no bundle holds, `bool` becomes u8, `int8` i16 and `uint16` u32,
+    /// with the same values; complex numbers, `uint64` and the floats of eight bits are refused.
+    ///
     /// # Errors
     /// If anything is missing, left over, or cannot be read; the message lists all that is wrong.
     fn import(path: impl AsRef<Path>, options: ImportOptions) -> Result<Model<Self>> {

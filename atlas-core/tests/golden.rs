@@ -389,3 +389,39 @@ fn outputs_of_one_name_are_not_saved() {
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[derive(AtlasModel)]
+#[atlas(golden)]
+struct Ambiguous {
+    #[param(default = 2)]
+    width: usize,
+    #[network(with = build_ambiguous)]
+    net: Tensor,
+}
+
+fn build_ambiguous(params: &AmbiguousParams, vb: VarBuilder) -> candle_core::Result<Tensor> {
+    vb.get_with_hints(params.width, "weight", candle_nn::Init::Const(1.0))
+}
+
+impl Golden for Ambiguous {
+    fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+        let inputs = GoldenInputs::default().with_tensor("points", self.net.clone());
+        Ok(inputs.with_tensor("points", (&self.net * 2.0)?))
+    }
+
+    fn golden_outputs(&self, _: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+        Ok(vec![("sum".to_owned(), self.net.sum_all()?)])
+    }
+}
+
+#[test]
+fn inputs_of_one_name_are_not_saved() {
+    let folder = TempDir::new().unwrap();
+    let model = Ambiguous::create(AmbiguousParams::default()).unwrap();
+    let error = model.save(folder.path().join("ambiguous")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the behaviour check: there are two inputs `points`"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -188,6 +188,57 @@ fn every_dtype_and_every_view_is_read() {
     }
 }
 
+#[derive(AtlasModel)]
+struct Widened {
+    #[param(default = 3)]
+    tensors: usize,
+    #[network(with = widened)]
+    net: Vec<Tensor>,
+}
+
+/// What becomes of dtypes that no bundle holds.
+const WIDENED: [(&str, DType, &[usize], &[f64]); 3] = [
+    ("bool", DType::U8, &[2, 3], &[1., 0., 1., 0., 0., 1.]),
+    ("int8", DType::I16, &[3, 2], &[-128., 0., 127., 1., -1., 2.]),
+    (
+        "uint16",
+        DType::U32,
+        &[2, 3],
+        &[65535., 0., 1., 32768., 2., 3.],
+    ),
+];
+
+fn widened(params: &WidenedParams, vb: VarBuilder) -> candle_core::Result<Vec<Tensor>> {
+    let tensors = WIDENED.iter().take(params.tensors);
+    tensors
+        .map(|(name, dtype, shape, _)| {
+            vb.get_with_hints_dtype(*shape, name, Default::default(), *dtype)
+        })
+        .collect()
+}
+
+#[test]
+fn dtypes_that_no_bundle_holds_become_others_with_the_same_values() {
+    for (file, tensors) in [("widened", 3), ("widened-legacy", 2)] {
+        let args = format!(r#"{{"tensors": {tensors}}}"#);
+        let folder = folder(&args, &[("net.pt", file)]);
+        let model = Widened::import(folder.path(), ImportOptions::new()).unwrap();
+        assert_eq!(model.net.len(), tensors);
+        for (tensor, (name, dtype, shape, expected)) in model.net.iter().zip(WIDENED) {
+            assert_eq!((tensor.dtype(), tensor.dims()), (dtype, shape), "{name}");
+            assert_eq!(elements(tensor), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_truth_value_that_is_neither_true_nor_false_is_refused() {
+    let folder = folder(r#"{"tensors": 3}"#, &[("net.pt", "truth")]);
+    let error = refused(Widened::import(folder.path(), ImportOptions::new()));
+    let problems: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["`net/bool`: an element is none of torch.bool"]);
+}
+
 #[test]
 fn tensors_of_another_dtype_are_imported_where_it_is_named() {
     let folder = folder(ARGS, &[("encoder.pt", "f64"), ("decoder.pt", "f64")]);
@@ -312,13 +363,19 @@ fn code_is_refused_by_its_name() {
 #[test]
 fn dtypes_that_no_bundle_holds_are_refused_by_name() {
     let problems = problems("unsupported");
-    let dtypes = ["int8", "bool", "complex64", "uint16", "float8_e4m3fn"];
+    let dtypes = [
+        "complex32",
+        "complex64",
+        "complex128",
+        "uint64",
+        "float8_e4m3fn",
+    ];
     assert_eq!(problems.len(), dtypes.len(), "{problems:?}");
     for (dtype, problem) in dtypes.iter().zip(problems) {
         let expected = format!("`decoder/{dtype}`: it is of dtype torch.{dtype}, which no bundle");
         assert!(problem.starts_with(&expected), "{problem}");
     }
-    assert_problem("unsupported-legacy", "it is of dtype torch.int8");
+    assert_problem("unsupported-legacy", "it is of dtype torch.complex64");
 }
 
 #[test]

@@ -9,7 +9,8 @@ pub(super) struct TorchDtype {
     pub(super) name: &'static str,
     /// The bytes of an element.
     pub(super) size: usize,
-    /// `None` if no bundle can hold tensors of it.
+    /// What tensors of it become: of the same dtype, or, where no bundle can hold that, of one that
+    /// has all its values. `None` where there is no such dtype.
     pub(super) dtype: Option<DType>,
 }
 
@@ -26,12 +27,12 @@ const DTYPES: [Row; 21] = [
     ("int16", 2, "ShortStorage", Some(DType::I16)),
     ("uint8", 1, "ByteStorage", Some(DType::U8)),
     ("uint32", 4, "", Some(DType::U32)),
-    ("int8", 1, "CharStorage", None),
-    ("bool", 1, "BoolStorage", None),
+    ("int8", 1, "CharStorage", Some(DType::I16)),
+    ("bool", 1, "BoolStorage", Some(DType::U8)),
     ("complex32", 4, "", None),
     ("complex64", 8, "ComplexFloatStorage", None),
     ("complex128", 16, "ComplexDoubleStorage", None),
-    ("uint16", 2, "", None),
+    ("uint16", 2, "", Some(DType::U32)),
     ("uint64", 8, "", None),
     ("float8_e4m3fn", 1, "", None),
     ("float8_e4m3fnuz", 1, "", None),
@@ -53,6 +54,20 @@ impl TorchDtype {
         Some(Self::of(classes.find(|row| row.2 == class)?))
     }
 
+    /// Whether elements can have these bytes: PyTorch gives truth values but 0 and 1 no meaning.
+    pub(super) fn is_element(self, bytes: &[u8]) -> bool {
+        self.name != "bool" || bytes.iter().all(|byte| *byte <= 1)
+    }
+
+    /// The byte that follows those of an integer where it takes more of them: its sign.
+    pub(super) fn extension(self, integer: &[u8]) -> u8 {
+        let is_negative = integer.last().is_some_and(|byte| *byte >= 0x80);
+        match self.name.starts_with("int") && is_negative {
+            true => 0xFF,
+            false => 0,
+        }
+    }
+
     fn of(&(name, size, _, dtype): &Row) -> Self {
         Self { name, size, dtype }
     }
@@ -62,6 +77,9 @@ impl TorchDtype {
 mod tests {
     use super::*;
     use crate::storage;
+
+    /// Those that become another dtype.
+    const WIDENED: [&str; 3] = ["int8", "bool", "uint16"];
 
     #[test]
     fn every_dtype_of_a_bundle_has_a_name_in_torch() {
@@ -77,7 +95,10 @@ mod tests {
             DType::F64,
         ] {
             storage::stored_dtype(dtype).unwrap();
-            let named: Vec<_> = DTYPES.iter().filter(|row| row.3 == Some(dtype)).collect();
+            let named: Vec<_> = DTYPES
+                .iter()
+                .filter(|row| row.3 == Some(dtype) && !WIDENED.contains(&row.0))
+                .collect();
             assert_eq!(named.len(), 1, "{dtype:?}");
             assert_eq!(named[0].1, dtype.size_in_bytes(), "{dtype:?}");
         }

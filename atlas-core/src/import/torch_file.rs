@@ -150,12 +150,12 @@ fn entries<'p, 'a>(
 /// The tensor's dtype, if it can be read; `stored` are the bytes of its storage.
 fn check(tensor: &TensorRef<'_>, stored: Option<u64>, budget: &mut u64) -> Result<DType, String> {
     let TensorRef { storage, shape, .. } = tensor;
-    let TorchDtype { name, dtype, .. } = tensor.dtype;
+    let TorchDtype { name, size, dtype } = tensor.dtype;
     let dtype =
         dtype.ok_or_else(|| format!("it is of dtype torch.{name}, which no bundle can hold"))?;
     let bytes = storage::byte_count(dtype, shape)
         .ok_or_else(|| format!("a tensor of shape {shape:?} is larger than any memory"))?;
-    let unit = storage.dtype.map_or(1, |_| dtype.size_in_bytes());
+    let unit = storage.dtype.map_or(1, |_| size);
     let described = storage.count.checked_mul(unit).map(|bytes| bytes as u64);
     let key = storage.key;
     match (stored, described) {
@@ -168,7 +168,7 @@ fn check(tensor: &TensorRef<'_>, stored: Option<u64>, budget: &mut u64) -> Resul
             ));
         }
     }
-    let room = storage.count * unit / dtype.size_in_bytes();
+    let room = storage.count * unit / size;
     if tensor.reach().is_none_or(|reach| reach > room) {
         return Err(format!(
             "it reaches beyond the {room} elements of its storage `{key}`"
@@ -189,16 +189,20 @@ fn materialise(bytes: &[u8], dtype: DType, tensor: &TensorRef<'_>) -> Result<Ten
             return Err(no_memory());
         }
         let mut elements = <T as Element>::zeros(count);
-        gather(bytes, tensor, bytemuck::cast_slice_mut(&mut elements), size_of::<T>())
-            .ok_or("its storage is too short")?;
+        let into = bytemuck::cast_slice_mut(&mut elements);
+        gather(bytes, tensor, into, size_of::<T>()).ok_or("its storage is too short")?;
+        if !tensor.dtype.is_element(into) {
+            return Err(format!("an element is none of torch.{}", tensor.dtype.name));
+        }
         storage::tensor(elements, &shape, &Device::Cpu, false).map_err(|error| error.to_string())
     }, else Err(no_memory()))
 }
 
-/// Copies a tensor's elements, of `size` bytes each, out of its storage; `None` if they are not
-/// all there.
+/// Copies a tensor's elements out of its storage, to `size` bytes each, which are as many as they
+/// have there or more; `None` if they are not all there.
 fn gather(bytes: &[u8], tensor: &TensorRef<'_>, into: &mut [u8], size: usize) -> Option<()> {
-    if tensor.is_contiguous() {
+    let stored = tensor.dtype.size;
+    if tensor.is_contiguous() && stored == size {
         let start = tensor.offset.checked_mul(size)?;
         into.copy_from_slice(bytes.get(start..start.checked_add(into.len())?)?);
         return Some(());
@@ -206,8 +210,10 @@ fn gather(bytes: &[u8], tensor: &TensorRef<'_>, into: &mut [u8], size: usize) ->
     let mut index = vec![0; tensor.shape.len()];
     let mut at = tensor.offset;
     for element in into.chunks_exact_mut(size) {
-        let start = at.checked_mul(size)?;
-        element.copy_from_slice(bytes.get(start..start + size)?);
+        let start = at.checked_mul(stored)?;
+        let (low, high) = element.split_at_mut_checked(stored)?;
+        low.copy_from_slice(bytes.get(start..start + stored)?);
+        high.fill(tensor.dtype.extension(low));
         // To the next index, the innermost dimension first.
         for dim in (0..index.len()).rev() {
             index[dim] += 1;

@@ -39,6 +39,17 @@ def every_kind():
     return tensors
 
 
+def widened(legacy=False):
+    """The dtypes that become another, with their extremes; transposed, as no copy of bytes does."""
+    tensors = OrderedDict()
+    tensors["bool"] = torch.tensor([[True, False, True], [False, False, True]])
+    tensors["int8"] = torch.tensor([[-128, 127, -1], [0, 1, 2]], dtype=torch.int8).t()
+    # PyTorch has no class of storages for it.
+    if not legacy:
+        tensors["uint16"] = torch.tensor([[65535, 0, 1], [32768, 2, 3]], dtype=torch.uint16)
+    return tensors
+
+
 def save(name, value, **options):
     # A name of its own, so that the archive's folder does not depend on the file's.
     buffer = io.BytesIO()
@@ -91,10 +102,13 @@ save("negative", {**state, "bias": torch.tensor([1 + 2j, 3 + 4j, 5j]).conj().ima
 save("sparse", {**state, "weight": torch.eye(2).to_sparse()})
 save("unsupported", {
     name: torch.zeros(2, dtype=getattr(torch, name))
-    for name in ["int8", "bool", "complex64", "uint16", "float8_e4m3fn"]
+    for name in ["complex32", "complex64", "complex128", "uint64", "float8_e4m3fn"]
 })
-save("unsupported-legacy", {"int8": torch.zeros(2, dtype=torch.int8), **state},
+save("unsupported-legacy", {"complex64": torch.zeros(2, dtype=torch.complex64), **state},
      _use_new_zipfile_serialization=False)
+save("widened", widened())
+save("widened-legacy", widened(legacy=True), _use_new_zipfile_serialization=False)
+changed("truth", replaced("data/0", lambda content: b"\2" + content[1:]), source="widened")
 save("repeats", {"weight": torch.zeros(1).expand(1 << 20, 1 << 20)})
 traced = io.BytesIO()
 torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1, 1)), traced)

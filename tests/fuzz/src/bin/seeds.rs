@@ -51,13 +51,14 @@ fn torch_files() -> io::Result<Vec<Vec<u8>>> {
         }
         if let Ok(mut archive) = zip::ZipArchive::new(fs::File::open(&path)?) {
             for index in 0..archive.len() {
-                // One is compressed, on purpose.
+                // Some cannot be read, on purpose.
                 let Ok(mut member) = archive.by_index(index) else {
                     continue;
                 };
-                if member.name().is_ok_and(|name| name.ends_with("/data.pkl")) {
-                    let mut pickle = Vec::new();
-                    member.read_to_end(&mut pickle)?;
+                let mut pickle = Vec::new();
+                if member.name().is_ok_and(|name| name.ends_with("/data.pkl"))
+                    && member.read_to_end(&mut pickle).is_ok()
+                {
                     seeds.push(pickle);
                 }
             }
