@@ -236,7 +236,10 @@ fn a_truth_value_that_is_neither_true_nor_false_is_refused() {
     let folder = folder(r#"{"tensors": 3}"#, &[("net.pt", "truth")]);
     let error = refused(Widened::import(folder.path(), ImportOptions::new()));
     let problems: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
-    assert_eq!(problems, ["`net/bool`: an element is none of torch.bool"]);
+    assert_eq!(
+        problems,
+        ["`net/bool`: it is of dtype torch.bool, and an element is neither 0 nor 1"]
+    );
 }
 
 #[test]

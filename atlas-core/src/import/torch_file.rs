@@ -192,7 +192,8 @@ fn materialise(bytes: &[u8], dtype: DType, tensor: &TensorRef<'_>) -> Result<Ten
         let into = bytemuck::cast_slice_mut(&mut elements);
         gather(bytes, tensor, into, size_of::<T>()).ok_or("its storage is too short")?;
         if !tensor.dtype.is_element(into) {
-            return Err(format!("an element is none of torch.{}", tensor.dtype.name));
+            let name = tensor.dtype.name;
+            return Err(format!("it is of dtype torch.{name}, and an element is neither 0 nor 1"));
         }
         storage::tensor(elements, &shape, &Device::Cpu, false).map_err(|error| error.to_string())
     }, else Err(no_memory()))
