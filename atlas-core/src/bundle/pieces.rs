@@ -70,10 +70,11 @@ pub(super) fn read<'a>(
 
 /// Reads all pieces; their chaining values.
 ///
-/// The thread that is here takes part, rather than wait for the pool: so the system sees that its
-/// processor is busy, and lets the others wake on the other processors.
+/// The thread that is here takes part beside all of the pool, rather than wait for it: where the
+/// system has two threads take turns on one processor, there is one left for each of the others.
 fn read_each(file: &File, pieces: Vec<Piece<'_>>) -> io::Result<Vec<ChainingValue>> {
-    let helpers = rayon::current_num_threads().min(pieces.len()) - 1;
+    start_pool();
+    let helpers = rayon::current_num_threads().min(pieces.len() - 1);
     let mut values = vec![ChainingValue::default(); pieces.len()];
     let queue = Mutex::new(pieces.into_iter().zip(&mut values));
     let failure = OnceLock::new();
@@ -98,6 +99,16 @@ fn read_each(file: &File, pieces: Vec<Piece<'_>>) -> io::Result<Vec<ChainingValu
     match failure.into_inner() {
         None => Ok(values),
         Some(error) => Err(error),
+    }
+}
+
+/// Waits until the pool's threads have started, unless they have before. A thread that starts asks
+/// for memory of its own, and nobody can populate any before it has got it, which takes long where
+/// it shares a processor with one that computes.
+fn start_pool() {
+    if rayon::current_thread_index().is_none() {
+        // As it would start by itself. An error means that it has.
+        let _ = rayon::ThreadPoolBuilder::new().build_global();
     }
 }
 
@@ -271,6 +282,20 @@ mod tests {
                 assert!(read == bytes, "{size} bytes in {lengths:?}");
                 assert_eq!(digest, blake3::hash(bytes), "{size} bytes in {lengths:?}");
             }
+        }
+    }
+
+    #[test]
+    fn within_a_pool_of_any_size_the_digest_is_the_same() {
+        let bytes: Vec<u8> = (0..3 * PIECE + 7)
+            .map(|index| (index % 251) as u8)
+            .collect();
+        for threads in 1..4 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let read = || read_back(&bytes, &[7, bytes.len()]);
+            let (read, digest) = pool.build().unwrap().install(read);
+            assert!(read == bytes, "{threads} threads");
+            assert_eq!(digest, blake3::hash(&bytes), "{threads} threads");
         }
     }
 
