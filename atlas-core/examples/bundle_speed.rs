@@ -142,11 +142,19 @@ fn speed(tensors: usize, rounds: usize, folder: &Path) -> Outcome {
     let save = || timed(|| model.save(&bundle));
     let varmap_save = || timed(|| varmap.save(&candle));
     let mut times = vec![Vec::new(); SAVES.len()];
-    for _ in 0..rounds {
-        let seconds = [save()?, varmap_save()?, digest()?, sync(tensors, folder)?];
-        for (times, seconds) in times.iter_mut().zip(seconds) {
-            times.push(seconds);
+    // By turns the first: each finds the memory that the one before it has freed.
+    for round in 0..rounds {
+        for contestant in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            times[contestant].push(if contestant == 0 {
+                save()?
+            } else {
+                varmap_save()?
+            });
         }
+    }
+    for _ in 0..rounds {
+        times[2].push(digest()?);
+        times[3].push(sync(tensors, folder)?);
     }
     let medians = report(bytes, &SAVES, times);
     let [save, varmap_save, digest, sync] = medians[..] else {
