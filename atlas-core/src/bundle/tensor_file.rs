@@ -50,17 +50,8 @@ pub(super) fn write<'a>(
     hasher.update(&layout.head);
     sink.write_all(&layout.head)
         .map_err(|error| Error::io("write", path, error))?;
-    let mut write_parts = || {
-        let mut parts = layout.parts.iter();
-        parts.try_for_each(|part| write_tensor(&mut sink, &mut hasher, values[part.index], path))
-    };
-    if layout.bytes < SMALL as u64 {
-        write_parts()?;
-    } else {
-        // Within the pool from start to end: were it entered block by block, the system would be
-        // asked each time where its threads are to run, and might have them take turns on one
-        // processor.
-        rayon::scope(|_| write_parts())?;
+    for part in &layout.parts {
+        write_tensor(&mut sink, &mut hasher, values[part.index], path)?;
     }
     sink.flush()
         .map_err(|error| Error::io("write", path, error))?;
