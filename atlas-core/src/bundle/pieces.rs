@@ -107,7 +107,7 @@ fn read_each(file: &File, pieces: Vec<Piece<'_>>) -> io::Result<Vec<ChainingValu
 /// it shares a processor with one that computes.
 fn start_pool() {
     if rayon::current_thread_index().is_none() {
-        // As it would start by itself. An error means that it has.
+        // As it would start by itself. An error means that it has, or that it cannot.
         let _ = rayon::ThreadPoolBuilder::new().build_global();
     }
 }
