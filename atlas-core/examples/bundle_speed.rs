@@ -61,7 +61,7 @@ fn main() -> Outcome {
     }
 }
 
-fn create(tensors: usize) -> atlas_core::Result<Model<Block>> {
+fn create(tensors: usize) -> Result<Model<Block>> {
     Block::create_with(BlockParams { tensors }, CreateOptions::new().seed(7))
 }
 

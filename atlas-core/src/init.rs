@@ -11,7 +11,7 @@ use candle_nn::init::NormalOrUniform;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::storage;
+use crate::tensors;
 
 /// What a tensor's values are drawn from.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ pub(crate) fn variable(
         distribution,
         spare: None,
     };
-    storage::with_element!(dtype, T => values.variable::<T>(shape, device), else {
+    tensors::with_element!(dtype, T => values.variable::<T>(shape, device), else {
         bail!("`{network}/{name}`: a model cannot hold tensors of dtype {dtype:?}")
     })
 }
@@ -107,7 +107,7 @@ impl Values {
             bail!("there is no memory for a tensor of shape {shape:?}");
         }
         elements.extend((0..count).map(|_| T::from_f64(self.next())));
-        storage::tensor(elements, shape, device, true)
+        tensors::tensor(elements, shape, device, true)
     }
 
     fn next(&mut self) -> f64 {

@@ -4,8 +4,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::Init;
 
 use crate::error::{Error, Result};
-use crate::model::{AtlasModel, Model};
-use crate::{init, storage};
+use crate::{init, tensors};
 
 /// A model that turns inputs into latent vectors.
 pub trait Encoder {
@@ -237,7 +236,7 @@ impl Step {
         if !dtype.is_float() {
             return Err(Error::new(format_args!(
                 "normal noise has no dtype {}",
-                storage::name(dtype)
+                tensors::name(dtype)
             )));
         }
         let noise = init::variable(
@@ -250,62 +249,6 @@ impl Step {
             device,
         )?;
         Ok(noise.detach())
-    }
-}
-
-impl<T: AtlasModel + Encoder> Encoder for Model<T> {
-    type Input = T::Input;
-
-    fn encode(&self, inputs: &[Self::Input]) -> Result<Tensor> {
-        (**self).encode(inputs)
-    }
-}
-
-impl<T: AtlasModel + Decoder> Decoder for Model<T> {
-    type Output = T::Output;
-
-    fn decode(&self, latents: &Tensor) -> Result<Vec<Self::Output>> {
-        (**self).decode(latents)
-    }
-}
-
-impl<T: AtlasModel + Sampler> Sampler for Model<T> {
-    fn latent_size(&self) -> usize {
-        (**self).latent_size()
-    }
-
-    fn prior(&self, draws: Draws, count: usize) -> Result<Tensor> {
-        (**self).prior(draws, count)
-    }
-
-    fn sample(
-        &self,
-        latents: &Tensor,
-        draws: Draws,
-        temperature: f64,
-    ) -> Result<Vec<Self::Output>> {
-        (**self).sample(latents, draws, temperature)
-    }
-}
-
-impl<T: AtlasModel + Objective> Objective for Model<T> {
-    type Input = T::Input;
-    type Example = T::Example;
-
-    fn prepare(&self, input: &Self::Input) -> Result<Self::Example> {
-        (**self).prepare(input)
-    }
-
-    fn size(&self, example: &Self::Example) -> usize {
-        (**self).size(example)
-    }
-
-    fn weights(&self) -> &'static [Weight] {
-        (**self).weights()
-    }
-
-    fn loss(&self, batch: &[&Self::Example], step: &mut Step) -> Result<Loss> {
-        (**self).loss(batch, step)
     }
 }
 

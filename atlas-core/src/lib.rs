@@ -1,24 +1,24 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 // The derives name this crate `::atlas_core`, also where it is used in its own tests.
 extern crate self as atlas_core;
 
+mod build;
 mod bundle;
-mod checkpoint;
 mod error;
-mod golden;
-mod import;
 mod init;
 mod interface;
 mod migration;
 mod model;
-mod network;
 pub mod params;
-mod provenance;
 mod registry;
-mod storage;
+mod snapshot;
+mod tensors;
+#[cfg(feature = "torch")]
+pub mod torch;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
@@ -26,24 +26,23 @@ pub mod format {}
 /// The derive macros and their attributes.
 pub use atlas_derive::{AtlasModel, Choice, Params};
 
-pub use bundle::{Bundle, LoadOptions, NetworkFile, StoredTensor};
-pub use checkpoint::Checkpoint;
-pub use error::{Error, Result};
-pub use golden::{Golden, GoldenInputs};
-pub use import::ImportOptions;
-pub use interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
-pub use migration::{Migrating, Migration};
-pub use model::{AnyModel, AtlasModel, CreateOptions, Model};
-pub use network::{NetworkVars, Networks};
-pub use params::{Choice, ParamValue, Params};
-pub use provenance::Provenance;
-pub use registry::{Entry, Registry};
+/// The candle that Atlas is built with: a model and Atlas must agree on its version.
+pub use {candle_core, candle_nn};
 
-/// What a file that declares or uses models needs.
+pub use build::{Network, NetworkBuilder};
+pub use bundle::{Bundle, NetworkFile, StoredTensor};
+pub use error::{Error, Problem, Result};
+pub use interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
+pub use model::{AnyModel, AtlasModel, CreateOptions, Golden, LoadOptions, Model};
+pub use params::{Choice, ParamValue, Params};
+pub use registry::{RegisteredModel, Registry};
+pub use snapshot::{Checkpoint, GoldenInputs, GoldenRecord, Provenance, Snapshot};
+
+/// What a file that declares a model imports.
 pub mod prelude {
     pub use crate::{
-        AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Draws, Encoder, Golden, LoadOptions,
-        Loss, Model, Objective, ParamValue, Params, Registry, Sampler, Step,
+        AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Draws, Encoder, Error, Golden,
+        GoldenInputs, LoadOptions, Loss, Model, Objective, Params, Result, Sampler, Step, Weight,
     };
 }
 

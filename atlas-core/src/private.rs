@@ -1,10 +1,9 @@
 //! What the code that the derives emit calls. Not a public interface.
 
+pub use crate::build::NetworkBuilder;
 pub use crate::error::{Error, Result};
-pub use crate::golden::GoldenFns;
 pub use crate::migration::Migration;
-pub use crate::model::AtlasModel;
-pub use crate::network::Networks;
+pub use crate::model::{AtlasModel, GoldenFns};
 pub use crate::params::{Choice, ChoiceItem, Field, Kind, ParamValue, Params, Schema};
 pub use serde::{Serialize, Serializer};
 pub use serde_json::{Map, Value};
@@ -53,5 +52,5 @@ pub fn derived<T, E: Into<Error>>(
 
 /// The reading of a choice's name.
 pub fn parse_choice<T: Choice>(name: &str) -> core::result::Result<T, Error> {
-    T::from_name(name).ok_or_else(|| Error::unknown_choice(name, T::ITEMS))
+    T::from_name(name).ok_or_else(|| crate::params::unknown_choice(name, T::ITEMS))
 }

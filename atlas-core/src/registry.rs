@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::bundle::{Bundle, LoadOptions};
+use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::import::ImportOptions;
-use crate::model::{AtlasModel, CreateOptions, Model};
+use crate::model::{self, AtlasModel, CreateOptions, LoadOptions, Model};
 use crate::params::{Params, Schema};
+use crate::snapshot::Snapshot;
 
 /// Models by name, each as a trait object of the interface `I`.
 ///
@@ -33,41 +33,44 @@ use crate::params::{Params, Schema};
 /// # }
 /// # impl Decoder for Scale {
 /// #     type Output = f32;
-/// #     fn decode(&self, latents: &Tensor) -> atlas_core::Result<Vec<f32>> {
+/// #     fn decode(&self, latents: &Tensor) -> Result<Vec<f32>> {
 /// #         Ok(self.linear.forward(latents)?.sum(1)?.to_vec1()?)
 /// #     }
 /// # }
+/// use atlas_core::Registry;
+///
 /// let mut registry = Registry::<dyn Decoder<Output = f32>>::new();
 /// registry.register::<Scale>(|model| Box::new(model));
 ///
 /// let model = registry.create("scale", &serde_json::json!({ "width": 3 }), CreateOptions::new())?;
 /// assert!(registry.create("scael", &serde_json::json!({}), CreateOptions::new())
 ///     .err().unwrap().to_string().contains("did you mean `scale`?"));
-/// # Ok::<(), atlas_core::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 pub struct Registry<I: ?Sized> {
-    entries: BTreeMap<&'static str, Entry<I>>,
+    models: BTreeMap<&'static str, RegisteredModel<I>>,
 }
 
 /// A registered model.
-pub struct Entry<I: ?Sized> {
+pub struct RegisteredModel<I: ?Sized> {
     name: &'static str,
     version: u32,
     doc: &'static str,
+    networks: &'static [&'static str],
     schema: fn() -> Schema,
     create: Box<Create<I>>,
     load: Box<Load<I>>,
-    import: Box<Import<I>>,
+    from_snapshot: Box<FromSnapshot<I>>,
 }
 
 /// Creates a registered model from overrides.
 type Create<I> = dyn Fn(&Value, CreateOptions) -> Result<Box<I>> + Send + Sync;
-/// Loads a registered model from the bundle at a path.
-type Load<I> = dyn Fn(&Path, LoadOptions) -> Result<Box<I>> + Send + Sync;
-/// Imports a registered model from the Python system's folder at a path.
-type Import<I> = dyn Fn(&Path, ImportOptions) -> Result<Box<I>> + Send + Sync;
+/// Loads a registered model from an opened bundle.
+type Load<I> = dyn Fn(&Bundle, &LoadOptions) -> Result<Box<I>> + Send + Sync;
+/// Makes a registered model of a snapshot.
+type FromSnapshot<I> = dyn Fn(Snapshot, &LoadOptions) -> Result<Box<I>> + Send + Sync;
 
-impl<I: ?Sized> Entry<I> {
+impl<I: ?Sized> RegisteredModel<I> {
     /// The model's name.
     pub fn name(&self) -> &'static str {
         self.name
@@ -83,15 +86,20 @@ impl<I: ?Sized> Entry<I> {
         self.doc
     }
 
+    /// The names of its networks, in the order they were declared.
+    pub fn networks(&self) -> &'static [&'static str] {
+        self.networks
+    }
+
     /// Its parameters.
     pub fn schema(&self) -> Schema {
         (self.schema)()
     }
 }
 
-impl<I: ?Sized> fmt::Debug for Entry<I> {
+impl<I: ?Sized> fmt::Debug for RegisteredModel<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
+        f.debug_struct("RegisteredModel")
             .field("name", &self.name)
             .field("version", &self.version)
             .finish_non_exhaustive()
@@ -100,14 +108,14 @@ impl<I: ?Sized> fmt::Debug for Entry<I> {
 
 impl<I: ?Sized> fmt::Debug for Registry<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries.values()).finish()
+        f.debug_set().entries(self.models.values()).finish()
     }
 }
 
 impl<I: ?Sized> Default for Registry<I> {
     fn default() -> Self {
         Self {
-            entries: BTreeMap::new(),
+            models: BTreeMap::new(),
         }
     }
 }
@@ -122,83 +130,69 @@ impl<I: ?Sized + 'static> Registry<I> {
     /// `interface` is `|model| Box::new(model)`: the one thing that the compiler cannot do by
     /// itself is to turn any model into any interface.
     pub fn register<T: AtlasModel>(&mut self, interface: fn(Model<T>) -> Box<I>) -> &mut Self {
-        let entry = Entry {
+        let entry = RegisteredModel {
             name: T::NAME,
             version: T::VERSION,
             doc: T::DOC,
+            networks: T::NETWORKS,
             schema: T::Params::schema,
             create: Box::new(move |overrides, options| {
                 let params = T::Params::from_overrides(overrides)
                     .map_err(|error| error.within(format_args!("`{}`", T::NAME)))?;
                 T::create_with(params, options).map(interface)
             }),
-            load: Box::new(move |path, options| T::load_with(path, options).map(interface)),
-            import: Box::new(move |path, options| T::import(path, options).map(interface)),
+            load: Box::new(move |bundle, options| model::load(bundle, options).map(interface)),
+            from_snapshot: Box::new(move |snapshot, options| {
+                Model::from_snapshot(snapshot, options).map(interface)
+            }),
         };
-        self.entries.insert(T::NAME, entry);
+        self.models.insert(T::NAME, entry);
         self
     }
 
     /// Every registered model, by name.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry<I>> {
-        self.entries.values()
+    pub fn models(&self) -> impl ExactSizeIterator<Item = &RegisteredModel<I>> {
+        self.models.values()
     }
 
-    /// The model of that name.
+    /// The registered model of that name.
     ///
     /// # Errors
     /// If there is none; the message names the nearest, or all.
-    pub fn entry(&self, name: &str) -> Result<&Entry<I>> {
-        self.entries
+    pub fn model(&self, name: &str) -> Result<&RegisteredModel<I>> {
+        self.models
             .get(name)
-            .ok_or_else(|| Error::unknown_model(name, self.entries.keys().copied()))
+            .ok_or_else(|| Error::unknown_model(name, self.models.keys().copied()))
     }
 
     /// A new model of that name; parameters that `overrides` does not name take their defaults.
     ///
     /// # Errors
-    /// If there is no model of that name, or as [`AtlasModel::create_with`].
+    /// If there is no model of that name, and those of [`AtlasModel::create`].
     pub fn create(&self, name: &str, overrides: &Value, options: CreateOptions) -> Result<Box<I>> {
-        (self.entry(name)?.create)(overrides, options)
+        (self.model(name)?.create)(overrides, options)
     }
 
-    /// The model of that name that the Python system before Atlas left in the folder at `path`.
+    /// The model that a snapshot specifies, whichever it is.
     ///
     /// # Errors
-    /// If there is no model of that name, or as [`AtlasModel::import`].
-    pub fn import(
-        &self,
-        name: &str,
-        path: impl AsRef<Path>,
-        options: ImportOptions,
-    ) -> Result<Box<I>> {
-        (self.entry(name)?.import)(path.as_ref(), options)
+    /// If the snapshot's model is not registered, and those of [`Model::from_snapshot`].
+    pub fn from_snapshot(&self, snapshot: Snapshot, options: &LoadOptions) -> Result<Box<I>> {
+        (self.model(&snapshot.model)?.from_snapshot)(snapshot, options)
     }
 
     /// The model in the bundle at `path`, whichever it holds.
     ///
     /// # Errors
-    /// If the bundle's model is not registered, or as [`AtlasModel::load_with`].
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<Box<I>> {
-        self.load_with(path, LoadOptions::new())
-    }
-
-    /// The model in the bundle at `path`, whichever it holds.
-    ///
-    /// # Errors
-    /// As [`Registry::load`].
-    pub fn load_with(&self, path: impl AsRef<Path>, options: LoadOptions) -> Result<Box<I>> {
+    /// If the bundle's model is not registered, and those of [`AtlasModel::load`].
+    pub fn load(&self, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Box<I>> {
         let path = path.as_ref();
-        loop {
-            let bundle = Bundle::open(path)?;
-            let entry = self
-                .entry(bundle.model())
-                .map_err(|error| error.within(path.display()))?;
-            match (entry.load)(path, options.clone()) {
-                // A save has put another model there since it was looked at.
-                Err(error) if error.is_wrong_model() && !bundle.is_in_place() => {}
-                result => return result,
-            }
-        }
+        Bundle::tidy(path);
+        Bundle::read(path, |bundle| {
+            let model = self
+                .model(bundle.model())
+                .map_err(|error| error.within(bundle.path().display()))?;
+            (model.load)(bundle, options)
+        })
     }
 }

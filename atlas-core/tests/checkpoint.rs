@@ -52,11 +52,17 @@ fn checkpoint_at(path: &Path) -> Option<Checkpoint> {
     Bundle::open(path).unwrap().checkpoint().unwrap()
 }
 
+fn save(path: impl AsRef<Path>, checkpoint: Checkpoint) {
+    let mut snapshot = model().snapshot().unwrap();
+    snapshot.checkpoint = Some(checkpoint);
+    snapshot.save(path).unwrap();
+}
+
 #[test]
 fn the_state_of_training_comes_back_to_the_bit() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("scale");
-    model().save_checkpoint(&path, &state(u64::MAX)).unwrap();
+    save(&path, state(u64::MAX));
 
     let read = checkpoint_at(&path).unwrap();
     assert_eq!(read.values(), state(u64::MAX).values());
@@ -74,7 +80,7 @@ fn a_checkpoint_is_the_model_that_a_plain_bundle_is() {
     let folder = TempDir::new().unwrap();
     let (plain, with) = (folder.path().join("plain"), folder.path().join("with"));
     model().save(&plain).unwrap();
-    model().save_checkpoint(&with, &state(3)).unwrap();
+    save(&with, state(3));
 
     let digest = |path: &Path| Scale::load(path).unwrap().digest().unwrap();
     assert_eq!(digest(&plain), digest(&with));
@@ -89,8 +95,8 @@ fn a_checkpoint_is_the_model_that_a_plain_bundle_is() {
 fn a_save_replaces_the_state_with_the_model() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("scale");
-    model().save_checkpoint(&path, &state(3)).unwrap();
-    model().save_checkpoint(&path, &state(4)).unwrap();
+    save(&path, state(3));
+    save(&path, state(4));
     assert_eq!(
         checkpoint_at(&path).unwrap().value("step"),
         Some(&json!(4_u64))
@@ -104,7 +110,7 @@ fn a_save_replaces_the_state_with_the_model() {
 fn an_altered_state_is_refused_and_the_model_still_loads() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("scale");
-    model().save_checkpoint(&path, &state(3)).unwrap();
+    save(&path, state(3));
     let file = path.join("checkpoint.safetensors");
     let mut bytes = fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -124,7 +130,7 @@ fn an_altered_state_is_refused_and_the_model_still_loads() {
 fn values_that_were_edited_are_noticed() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("scale");
-    model().save_checkpoint(&path, &state(3)).unwrap();
+    save(&path, state(3));
     let manifest = path.join("atlas.json");
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replace("\"step\": 3", "\"step\": 4")).unwrap();
@@ -140,7 +146,7 @@ fn fixture() -> PathBuf {
 #[test]
 #[ignore = "writes the fixture of a checkpoint in format 1, which never changes"]
 fn write_the_checkpoint_of_format_1() {
-    model().save_checkpoint(fixture(), &state(3)).unwrap();
+    save(fixture(), state(3));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use atlas_core::Bundle;
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, GoldenInputs};
 use candle_core::{DType, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde_json::{Value, json};
@@ -32,8 +32,8 @@ struct Layer {
 struct Fixture {
     #[param(default = u64::MAX)]
     largest: u64,
-    #[param(default = i128::MIN)]
-    least: i128,
+    #[param(default = i128::MIN.to_string())]
+    least: String,
     #[param(default = vec![0.1, 20.0, -0.0, 1e16, 1.5e-6, 5e-324])]
     floats: Vec<f64>,
     #[param(default = "quote \" backslash \\ line \n bell \u{7} é 漢 🧪")]
@@ -83,15 +83,15 @@ fn table(_: &FixtureParams, vb: VarBuilder) -> candle_core::Result<Tensor> {
 }
 
 impl Golden for Fixture {
-    fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+    fn golden_inputs(&self) -> Result<GoldenInputs> {
         let scale = Tensor::new(&[2.0_f32], self.a_table.device())?;
         Ok(GoldenInputs::texts(["C", "漢"]).with_tensor("scale", scale))
     }
 
-    fn golden_outputs(&self, inputs: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+    fn golden_outputs(&self, inputs: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
         let scale = inputs
             .tensor("scale")
-            .ok_or_else(|| atlas_core::Error::new("no scale"))?;
+            .ok_or_else(|| Error::new("no scale"))?;
         let length = inputs.as_texts().iter().map(String::len).sum::<usize>() as f64;
         Ok(vec![(
             "scaled".to_owned(),
@@ -233,12 +233,9 @@ fn a_reader_in_python_reads_the_same() {
     assert_eq!(read["params"], bundle.params());
     let mut tensors = 0;
     for network in bundle.networks() {
+        let values = bundle.tensors(network.name()).unwrap();
         for stored in network.tensors() {
-            let tensor = bundle
-                .tensor(network.name(), stored.name)
-                .unwrap()
-                .to_dtype(DType::F64)
-                .unwrap();
+            let tensor = values[stored.name].to_dtype(DType::F64).unwrap();
             let sum = tensor
                 .flatten_all()
                 .unwrap()

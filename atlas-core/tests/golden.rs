@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use atlas_core::Bundle;
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, Error, GoldenInputs};
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{Dropout, LayerNorm, Linear, Module, ModuleT, VarBuilder, layer_norm, linear};
 use tempfile::TempDir;
@@ -50,11 +50,11 @@ macro_rules! text_model {
             impl Behaviour for Self_ { $($behaviour)* }
 
             impl Golden for TextModel {
-                fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+                fn golden_inputs(&self) -> Result<GoldenInputs> {
                     Ok(GoldenInputs::texts(["CCO", "c1ccccc1", "C(=O)Cl"]))
                 }
 
-                fn golden_outputs(&self, inputs: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+                fn golden_outputs(&self, inputs: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
                     let rows = inputs.as_texts().iter().map(|text| self.encode_one(text));
                     let rows = rows.collect::<candle_core::Result<Vec<_>>>()?;
                     let latents = Tensor::cat(&rows, 0)?;
@@ -147,7 +147,7 @@ fn the_message_names_the_output_the_largest_difference_and_its_index() {
     let error = epsilon::load(&path).unwrap_err();
     let start = format!(
         "{}: the loaded model does not behave as the saved one did: ",
-        path.join("golden.safetensors").display()
+        path.display()
     );
     assert!(error.to_string().starts_with(&start), "{error}");
     let problem = &error.problems()[0];
@@ -297,16 +297,16 @@ macro_rules! sums {
             }
 
             #[allow(dead_code, reason = "the first version has no step")]
-            fn nothing_to_do(_: &mut atlas_core::Migrating) -> atlas_core::Result<()> {
+            fn nothing_to_do(_: &mut atlas_core::Snapshot) -> Result<()> {
                 Ok(())
             }
 
             impl Golden for Sums {
-                fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+                fn golden_inputs(&self) -> Result<GoldenInputs> {
                     Ok(GoldenInputs::texts(["C"]))
                 }
 
-                fn golden_outputs(&self, _: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+                fn golden_outputs(&self, _: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
                     let outputs: &[(&str, f64)] = &$outputs;
                     let output = |(name, factor): &(&str, f64)| {
                         Ok(((*name).to_owned(), (self.net.sum_all()? * *factor)?))
@@ -404,12 +404,12 @@ fn build_ambiguous(params: &AmbiguousParams, vb: VarBuilder) -> candle_core::Res
 }
 
 impl Golden for Ambiguous {
-    fn golden_inputs(&self) -> atlas_core::Result<GoldenInputs> {
+    fn golden_inputs(&self) -> Result<GoldenInputs> {
         let inputs = GoldenInputs::default().with_tensor("points", self.net.clone());
         Ok(inputs.with_tensor("points", (&self.net * 2.0)?))
     }
 
-    fn golden_outputs(&self, _: &GoldenInputs) -> atlas_core::Result<Vec<(String, Tensor)>> {
+    fn golden_outputs(&self, _: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
         Ok(vec![("sum".to_owned(), self.net.sum_all()?)])
     }
 }

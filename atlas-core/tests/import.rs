@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, Error, ImportOptions};
+use atlas_core::{Bundle, torch};
 use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 use tempfile::TempDir;
@@ -92,14 +92,32 @@ fn folder(args: &str, files: &[(&str, &str)]) -> TempDir {
 
 const ARGS: &str = r#"{"width": 3, "rate": 0.25}"#;
 
+/// The model in a folder.
+fn read<T: AtlasModel>(path: impl AsRef<Path>) -> Result<Model<T>> {
+    read_as(path.as_ref(), DType::F32)
+}
+
+fn read_as<T: AtlasModel>(path: &Path, dtype: DType) -> Result<Model<T>> {
+    let mut snapshot = torch::read(path, T::NAME, T::VERSION, T::NETWORKS)?;
+    snapshot.dtype = dtype;
+    // Whoever reads the file says so.
+    Model::from_snapshot(snapshot, &LoadOptions::new().golden(false)).map_err(|error| {
+        if error.is_params() {
+            error.within(path.join("args.json").display())
+        } else {
+            error
+        }
+    })
+}
+
 /// The pair, its decoder from that fixture.
-fn import(decoder: &str) -> atlas_core::Result<Model<Pair>> {
+fn import(decoder: &str) -> Result<Model<Pair>> {
     let folder = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", decoder)]);
-    Pair::import(folder.path(), ImportOptions::new())
+    read(folder.path())
 }
 
 #[track_caller]
-fn refused<T>(result: atlas_core::Result<T>) -> Error {
+fn refused<T>(result: Result<T>) -> Error {
     match result {
         Ok(_) => panic!("it was imported"),
         Err(error) => error,
@@ -140,7 +158,7 @@ fn assert_linear(model: &Model<Pair>) {
 #[test]
 fn a_folder_of_the_python_system_is_imported_and_saved() {
     let source = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", "dict")]);
-    let model = Pair::import(source.path(), ImportOptions::new()).unwrap();
+    let model = read::<Pair>(source.path()).unwrap();
     assert_eq!((model.width, model.rate), (3, 0.25));
     assert_linear(&model);
     assert_eq!(model.provenance().seed(), None);
@@ -171,7 +189,7 @@ fn the_layout_before_pytorch_1_6_holds_the_same() {
 fn every_dtype_and_every_view_is_read() {
     for file in ["every-kind", "every-kind-legacy"] {
         let folder = folder(r#"{"nothing": 1}"#, &[("net.pt", file)]);
-        let model = EveryKind::import(folder.path(), ImportOptions::new()).unwrap();
+        let model = read::<EveryKind>(folder.path()).unwrap();
         let network = model.network("net").unwrap();
         for (name, dtype) in DTYPES {
             let tensor = network.tensor(name).unwrap();
@@ -222,7 +240,7 @@ fn dtypes_that_no_bundle_holds_become_others_with_the_same_values() {
     for (file, tensors) in [("widened", 3), ("widened-legacy", 2)] {
         let args = format!(r#"{{"tensors": {tensors}}}"#);
         let folder = folder(&args, &[("net.pt", file)]);
-        let model = Widened::import(folder.path(), ImportOptions::new()).unwrap();
+        let model = read::<Widened>(folder.path()).unwrap();
         assert_eq!(model.net.len(), tensors);
         for (tensor, (name, dtype, shape, expected)) in model.net.iter().zip(WIDENED) {
             assert_eq!((tensor.dtype(), tensor.dims()), (dtype, shape), "{name}");
@@ -234,7 +252,7 @@ fn dtypes_that_no_bundle_holds_become_others_with_the_same_values() {
 #[test]
 fn a_truth_value_that_is_neither_true_nor_false_is_refused() {
     let folder = folder(r#"{"tensors": 3}"#, &[("net.pt", "truth")]);
-    let error = refused(Widened::import(folder.path(), ImportOptions::new()));
+    let error = refused(read::<Widened>(folder.path()));
     let problems: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
@@ -245,13 +263,12 @@ fn a_truth_value_that_is_neither_true_nor_false_is_refused() {
 #[test]
 fn tensors_of_another_dtype_are_imported_where_it_is_named() {
     let folder = folder(ARGS, &[("encoder.pt", "f64"), ("decoder.pt", "f64")]);
-    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    let error = refused(read::<Pair>(folder.path()));
     assert!(
         error.is_mismatch() && error.problems().len() == 4,
         "{error}"
     );
-    let options = ImportOptions::new().dtype(DType::F64);
-    let model = Pair::import(folder.path(), options).unwrap();
+    let model = read_as::<Pair>(folder.path(), DType::F64).unwrap();
     assert_linear(&model);
     let vars = model.networks()[0].tensors();
     assert!(
@@ -264,7 +281,7 @@ fn tensors_of_another_dtype_are_imported_where_it_is_named() {
 fn every_parameter_that_does_not_fit_is_listed() {
     let args = r#"{"widht": 3, "rate": "fast"}"#;
     let folder = folder(args, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
-    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    let error = refused(read::<Pair>(folder.path()));
     assert!(error.is_params() && error.problems().len() == 3, "{error}");
     let message = error.to_string();
     for part in [
@@ -281,7 +298,7 @@ fn every_parameter_that_does_not_fit_is_listed() {
 fn parameters_that_are_given_twice_are_refused() {
     let args = r#"{"width": 3, "rate": 0.25, "width": 4}"#;
     let folder = folder(args, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
-    let error = refused(Pair::import(folder.path(), ImportOptions::new())).to_string();
+    let error = refused(read::<Pair>(folder.path())).to_string();
     assert!(error.contains("`width` is given twice"), "{error}");
 }
 
@@ -289,7 +306,7 @@ fn parameters_that_are_given_twice_are_refused() {
 fn every_file_that_is_missing_or_left_over_is_listed() {
     let folder = folder(ARGS, &[("encoder.pt", "linear"), ("critic.pt", "linear")]);
     fs::write(folder.path().join("notes.txt"), "").unwrap();
-    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    let error = refused(read::<Pair>(folder.path()));
     assert!(error.is_import(), "{error}");
     let paths: Vec<&str> = error
         .problems()
@@ -301,7 +318,7 @@ fn every_file_that_is_missing_or_left_over_is_listed() {
 
 #[test]
 fn a_folder_that_does_not_exist_is_an_io_error() {
-    let error = refused(Pair::import("no/such/folder", ImportOptions::new()));
+    let error = refused(read::<Pair>("no/such/folder"));
     assert!(error.is_io() && error.is_not_found(), "{error}");
 }
 
@@ -309,7 +326,7 @@ fn a_folder_that_does_not_exist_is_an_io_error() {
 fn a_network_that_is_a_folder_is_refused() {
     let folder = folder(ARGS, &[("encoder.pt", "linear")]);
     fs::create_dir(folder.path().join("decoder.pt")).unwrap();
-    let error = refused(Pair::import(folder.path(), ImportOptions::new())).to_string();
+    let error = refused(read::<Pair>(folder.path())).to_string();
     assert!(
         error.contains("decoder.pt: it is not a plain file"),
         "{error}"
@@ -323,7 +340,7 @@ fn every_tensor_that_does_not_fit_the_model_is_listed() {
         args,
         &[("encoder.pt", "linear"), ("decoder.pt", "every-kind")],
     );
-    let error = refused(Pair::import(folder.path(), ImportOptions::new()));
+    let error = refused(read::<Pair>(folder.path()));
     assert!(error.is_mismatch(), "{error}");
     // Two of another shape, two that are missing, and all of the other file.
     assert_eq!(
@@ -347,7 +364,7 @@ fn problems_of_all_files_are_listed() {
         ARGS,
         &[("encoder.pt", "code"), ("decoder.pt", "checkpoint")],
     );
-    let error = refused(Pair::import(folder.path(), ImportOptions::new())).to_string();
+    let error = refused(read::<Pair>(folder.path())).to_string();
     for part in ["`encoder.pt`", "`decoder/state_dict`", "`decoder/epoch`"] {
         assert!(error.contains(part), "{part}: {error}");
     }
@@ -434,7 +451,7 @@ fn a_damaged_archive_is_refused_or_reads_the_same() {
     let path = folder.path().join("decoder.pt");
     let import = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        Pair::import(folder.path(), ImportOptions::new())
+        read::<Pair>(folder.path())
     };
     for length in 0..whole.len() {
         assert!(import(&whole[..length]).is_err(), "{length} bytes");
@@ -462,7 +479,7 @@ fn a_damaged_file_of_the_old_layout_does_not_panic() {
     let path = folder.path().join("decoder.pt");
     let import = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        Pair::import(folder.path(), ImportOptions::new())
+        read::<Pair>(folder.path())
     };
     for length in 0..whole.len() {
         assert!(import(&whole[..length]).is_err(), "{length} bytes");

@@ -1,6 +1,6 @@
 //! A model and its networks: what building may ask for, and in which order things are kept.
 
-use atlas_core::Networks;
+use atlas_core::NetworkBuilder;
 use atlas_core::prelude::*;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
@@ -138,8 +138,8 @@ macro_rules! built_by {
             net: Tensor,
         }
 
-        fn all(params: &CustomParams, networks: &Networks) -> atlas_core::Result<Tensor> {
-            let build: fn(usize, &Networks) -> atlas_core::Result<Tensor> = $build;
+        fn all(params: &CustomParams, networks: &NetworkBuilder) -> Result<Tensor> {
+            let build: fn(usize, &NetworkBuilder) -> Result<Tensor> = $build;
             build(params.width, networks)
         }
 

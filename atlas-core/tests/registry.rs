@@ -1,5 +1,6 @@
 //! A registry gives whatever model a bundle holds, behind one interface.
 
+use atlas_core::Registry;
 use atlas_core::prelude::*;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
@@ -16,7 +17,7 @@ struct Narrow {
     net: Linear,
 }
 
-fn nothing(_: &mut atlas_core::Migrating) -> atlas_core::Result<()> {
+fn nothing(_: &mut atlas_core::Snapshot) -> Result<()> {
     Ok(())
 }
 
@@ -80,12 +81,12 @@ fn a_bundle_loads_as_whatever_it_holds() {
         let created = registry
             .create(name, &overrides, CreateOptions::new().seed(7))
             .unwrap();
-        created.save(&path).unwrap();
-        let loaded = registry.load(&path).unwrap();
+        created.snapshot().unwrap().save(&path).unwrap();
+        let loaded = registry.load(&path, &LoadOptions::new()).unwrap();
         assert_eq!(loaded.name(), name);
         assert_eq!(outputs(&*loaded, width), outputs(&*created, width));
         let trainable = registry
-            .load_with(&path, LoadOptions::new().trainable(true))
+            .load(&path, &LoadOptions::new().trainable(true))
             .unwrap();
         assert_eq!(trainable.vars().len(), 2);
     }
@@ -94,9 +95,9 @@ fn a_bundle_loads_as_whatever_it_holds() {
 #[test]
 fn entries_are_by_name_and_describe_their_models() {
     let registry = registry();
-    let names: Vec<&str> = registry.entries().map(|entry| entry.name()).collect();
+    let names: Vec<&str> = registry.models().map(|model| model.name()).collect();
     assert_eq!(names, ["narrow", "wide"]);
-    let narrow = registry.entry("narrow").unwrap();
+    let narrow = registry.model("narrow").unwrap();
     assert_eq!(
         (narrow.version(), narrow.doc().trim()),
         (3, "Doubles nothing.")
@@ -116,7 +117,7 @@ fn a_name_that_is_not_registered_is_refused_with_the_nearest() {
         error.to_string(),
         "there is no model `wied`; did you mean `wide`?"
     );
-    let error = registry.entry("transformer").err().unwrap();
+    let error = registry.model("transformer").err().unwrap();
     assert_eq!(
         error.to_string(),
         "there is no model `transformer`; there is narrow, wide"
@@ -133,7 +134,7 @@ fn a_bundle_of_a_model_that_is_not_registered_is_refused_with_its_path() {
         .unwrap();
     let mut narrow = Registry::<dyn Forward>::new();
     narrow.register::<Narrow>(|model| Box::new(model));
-    let error = narrow.load(&path).err().unwrap();
+    let error = narrow.load(&path, &LoadOptions::new()).err().unwrap();
     assert!(error.is_unknown_model());
     assert_eq!(
         error.to_string(),
@@ -175,7 +176,7 @@ fn a_bundle_that_becomes_another_model_meanwhile_loads_as_one_of_the_two() {
         });
         while !saving.is_finished() {
             let loaded = registry
-                .load(&path)
+                .load(&path, &LoadOptions::new())
                 .unwrap_or_else(|error| panic!("{error}"));
             assert!(matches!(loaded.name(), "narrow" | "wide"));
         }

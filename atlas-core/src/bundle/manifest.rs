@@ -3,20 +3,17 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::format::render;
-use super::layout::{Layout, TensorEntry};
+use super::manifest_text::render;
+use super::tensor_header::{Layout, TensorInfo};
 use crate::error::{Error, Result};
-use crate::provenance::Provenance;
-use crate::storage;
+use crate::snapshot::Provenance;
+use crate::tensors::{self, CHECKPOINT, GOLDEN};
 
 /// The name of the manifest in a bundle's folder.
 pub(super) const MANIFEST: &str = "atlas.json";
-/// The name of the tensor file of the behaviour check.
-pub(super) const GOLDEN_NAME: &str = "golden";
-/// The name of the tensor file of the state of training.
-pub(super) const CHECKPOINT_NAME: &str = "checkpoint";
 /// The version of the format that this crate writes and reads.
 const FORMAT: u64 = 1;
 /// A manifest of more bytes is refused before it is read.
@@ -24,20 +21,17 @@ pub(super) const LARGEST: u64 = 64 << 20;
 /// A manifest of more values is refused before it is parsed: each takes far more memory than its
 /// text.
 const MOST_VALUES: usize = 1 << 21;
-/// The longest name of a network.
-const LONGEST_NAME: usize = 128;
-
 /// A manifest and the digest of its content.
 #[derive(Clone, Debug)]
 pub(super) struct Manifest {
     pub(super) content: Content,
     pub(super) digest: String,
-    pub(super) evidence: Evidence,
+    pub(super) attachments: Attachments,
 }
 
 /// What stands beside the content, outside its digest.
 #[derive(Clone, Debug)]
-pub(super) struct Evidence {
+pub(super) struct Attachments {
     pub(super) golden: Option<TensorFile>,
     pub(super) checkpoint: Option<CheckpointEntry>,
     pub(super) provenance: Provenance,
@@ -76,7 +70,7 @@ pub(super) struct TensorFile {
     pub(super) bytes: u64,
     pub(super) blake3: String,
     /// By name.
-    pub(super) tensors: Vec<TensorEntry>,
+    pub(super) tensors: Vec<TensorInfo>,
 }
 
 /// The file that holds the tensors of a network.
@@ -84,34 +78,12 @@ pub(crate) fn file_name(network: &str) -> String {
     format!("{network}.safetensors")
 }
 
-/// Why there can be no network of that name: files are named after networks.
-pub(crate) fn name_defect(network: &str) -> Option<String> {
-    let is_word = network
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if network.is_empty() || network.len() > LONGEST_NAME || !is_word {
-        return Some(format!(
-            "`{network}` is no name of a network: 1 to {LONGEST_NAME} of a-z, A-Z, 0-9 and _"
-        ));
-    }
-    let kept_for = match network {
-        GOLDEN_NAME => "the behaviour check",
-        CHECKPOINT_NAME => "the state of training",
-        _ => return None,
-    };
-    let file = file_name(network);
-    Some(format!(
-        "no network can be called `{network}`: {file} is {kept_for}"
-    ))
-}
-
 /// Parameters as the manifest holds them: by name, at every depth.
-pub(super) fn stored_params(mut params: Value) -> Result<Map<String, Value>> {
-    params.sort_all_objects();
-    match params {
-        Value::Object(params) => Ok(params),
-        _ => Err(Error::internal("parameters are not an object")),
-    }
+pub(super) fn sorted(params: Map<String, Value>) -> Map<String, Value> {
+    let mut params = params;
+    params.sort_keys();
+    params.values_mut().for_each(Value::sort_all_objects);
+    params
 }
 
 impl Content {
@@ -128,19 +100,19 @@ impl Content {
 }
 
 /// The text of a manifest.
-pub(super) fn write(content: &Content, evidence: &Evidence) -> Result<String> {
+pub(super) fn write(content: &Content, attachments: &Attachments) -> Result<String> {
     let unwritable = |error| Error::internal(format!("the manifest cannot be written: {error}"));
     let content = content.text()?;
     let mut head = format!(
         "{{\n  \"atlas\": {FORMAT},\n  \"content\": {content},\n  \"digest\": \"{}\",\n  \"golden\": {},\n",
         hash(content.as_bytes()),
-        render(&evidence.golden).map_err(unwritable)?,
+        render(&attachments.golden).map_err(unwritable)?,
     );
-    if let Some(checkpoint) = &evidence.checkpoint {
+    if let Some(checkpoint) = &attachments.checkpoint {
         let checkpoint = render(checkpoint).map_err(unwritable)?;
         head.push_str(&format!("  \"checkpoint\": {checkpoint},\n"));
     }
-    let provenance = render(&evidence.provenance).map_err(unwritable)?;
+    let provenance = render(&attachments.provenance).map_err(unwritable)?;
     head.push_str(&format!("  \"provenance\": {provenance},\n"));
     let checksum = hash(head.as_bytes());
     Ok(format!("{head}  \"checksum\": \"{checksum}\"\n}}\n"))
@@ -155,98 +127,90 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Manifest> {
             format_args!("it holds more than {MOST_VALUES} values"),
         ));
     }
-    let regions = Regions::of(path, text)?;
-    let content: Content = parse(path, "content", regions.content)?;
-    let evidence = Evidence {
-        golden: parse(path, "golden", regions.golden)?,
-        checkpoint: match regions.checkpoint {
-            Some(checkpoint) => Some(parse(path, "checkpoint", checkpoint)?),
-            None => None,
-        },
-        provenance: parse(path, "provenance", regions.provenance)?,
+    check_format(path, text)?;
+    check_checksum(path, text)?;
+    let members: Members = serde_json::from_str(text).map_err(|error| {
+        let why = format!("it is cut off or not laid out as Atlas writes it: {error}");
+        Error::corrupt(path, why)
+    })?;
+    let content: Content = parse(path, "content", members.content)?;
+    let attachments = Attachments {
+        golden: parse(path, "golden", members.golden)?,
+        checkpoint: members
+            .checkpoint
+            .map(|checkpoint| parse(path, "checkpoint", checkpoint))
+            .transpose()?,
+        provenance: parse(path, "provenance", members.provenance)?,
     };
     // What is written again must be the same bytes. That leaves no room for repeated keys, other
     // orders or other spellings of a number, of which two readers could see two models.
-    if write(&content, &evidence)? != text {
+    if write(&content, &attachments)? != text {
         return Err(Error::corrupt(
             path,
             "it is not laid out as Atlas writes it",
         ));
     }
-    check(&content, &evidence).map_err(|why| Error::corrupt(path, why))?;
+    check(&content, &attachments).map_err(|why| Error::corrupt(path, why))?;
     Ok(Manifest {
-        digest: hash(regions.content.as_bytes()),
+        digest: hash(members.content.get().as_bytes()),
         content,
-        evidence,
+        attachments,
     })
 }
 
-/// The texts of the manifest's members.
-struct Regions<'a> {
-    content: &'a str,
-    golden: &'a str,
-    checkpoint: Option<&'a str>,
-    provenance: &'a str,
+/// The members of a manifest of this format, each as it stands there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Members<'a> {
+    #[serde(rename = "atlas")]
+    _format: u64,
+    #[serde(borrow)]
+    content: &'a RawValue,
+    #[serde(rename = "digest")]
+    _digest: &'a str,
+    golden: &'a RawValue,
+    checkpoint: Option<&'a RawValue>,
+    provenance: &'a RawValue,
+    #[serde(rename = "checksum")]
+    _checksum: &'a str,
 }
 
-impl<'a> Regions<'a> {
-    fn of(path: &Path, text: &'a str) -> Result<Self> {
-        let rest = text.strip_prefix("{\n  \"atlas\": ").ok_or_else(|| {
-            Error::corrupt(path, "it does not begin as the manifest of a bundle does")
-        })?;
-        let (format, rest) = rest.split_once(',').unwrap_or((rest, ""));
-        match format.parse::<u64>() {
-            Ok(FORMAT) => {}
-            Ok(newer) if newer > FORMAT => {
-                let why = format!("it is of format {newer}; this program reads up to {FORMAT}");
-                return Err(Error::corrupt(path, why));
-            }
-            _ => {
-                return Err(Error::corrupt(
-                    path,
-                    format!("`{format}` is no format version"),
-                ));
-            }
-        }
-        Self::split(rest)
-            .ok_or_else(|| Error::corrupt(path, "it is cut off or not laid out as Atlas writes it"))
-            .and_then(|(regions, checksum)| {
-                let head = text.len() - "  \"checksum\": \"\"\n}\n".len() - checksum.len();
-                if hash(&text.as_bytes()[..head]) != checksum {
-                    return Err(Error::corrupt(
-                        path,
-                        "its checksum does not match: it has been altered",
-                    ));
-                }
-                Ok(regions)
-            })
-    }
-
-    fn split(rest: &'a str) -> Option<(Self, &'a str)> {
-        let rest = rest.strip_prefix("\n  \"content\": ")?;
-        let (content, rest) = rest.split_once(",\n  \"digest\": ")?;
-        let (_, rest) = rest.split_once(",\n  \"golden\": ")?;
-        let (between, rest) = rest.split_once(",\n  \"provenance\": ")?;
-        let (golden, checkpoint) = match between.split_once(",\n  \"checkpoint\": ") {
-            Some((golden, checkpoint)) => (golden, Some(checkpoint)),
-            None => (between, None),
-        };
-        let (provenance, rest) = rest.split_once(",\n  \"checksum\": \"")?;
-        let checksum = rest.strip_suffix("\"\n}\n")?;
-        Some((
-            Self {
-                content,
-                golden,
-                checkpoint,
-                provenance,
-            },
-            checksum,
-        ))
+/// An error unless the manifest begins with the format that this program reads. Of a newer one
+/// nothing else is known.
+fn check_format(path: &Path, text: &str) -> Result<()> {
+    let rest = text.strip_prefix("{\n  \"atlas\": ").ok_or_else(|| {
+        Error::corrupt(path, "it does not begin as the manifest of a bundle does")
+    })?;
+    let format = rest.split(',').next().unwrap_or(rest);
+    match format.parse::<u64>() {
+        Ok(FORMAT) => Ok(()),
+        Ok(newer) if newer > FORMAT => Err(Error::newer_format(path, newer, FORMAT)),
+        _ => Err(Error::corrupt(
+            path,
+            format_args!("`{format}` is no format version"),
+        )),
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(path: &Path, member: &str, text: &'a str) -> Result<T> {
-    serde_json::from_str(text)
+/// An error if the manifest ends in a checksum that is not that of the text before it.
+fn check_checksum(path: &Path, text: &str) -> Result<()> {
+    let Some((head, checksum)) = text.rsplit_once("  \"checksum\": \"") else {
+        return Err(Error::corrupt(
+            path,
+            "it is cut off or not laid out as Atlas writes it",
+        ));
+    };
+    if checksum.strip_suffix("\"\n}\n") == Some(hash(head.as_bytes()).as_str()) {
+        return Ok(());
+    }
+    Err(Error::corrupt(
+        path,
+        "its checksum does not match: it has been altered",
+    ))
+}
+
+fn parse<'a, T: Deserialize<'a>>(path: &Path, member: &str, text: &'a RawValue) -> Result<T> {
+    serde_json::from_str(text.get())
         .map_err(|error| Error::corrupt(path, format_args!("`{member}`: {error}")))
 }
 
@@ -268,15 +232,15 @@ fn is_sorted(value: &Value) -> bool {
 }
 
 /// What must hold of a manifest beyond its layout; an error says what does not.
-fn check(content: &Content, evidence: &Evidence) -> Result<(), String> {
-    if !storage::tensor_dtype(content.dtype).is_some_and(|dtype| dtype.is_float()) {
+fn check(content: &Content, attachments: &Attachments) -> Result<(), String> {
+    if !tensors::tensor_dtype(content.dtype).is_some_and(|dtype| dtype.is_float()) {
         return Err(format!("no model is of dtype {:?}", content.dtype));
     }
     if !content.params.keys().is_sorted() || !content.params.values().all(is_sorted) {
         return Err("its parameters are not in the order of their names".to_owned());
     }
     for network in &content.networks {
-        name_defect(&network.name).map_or(Ok(()), Err)?;
+        tensors::name_defect(&network.name).map_or(Ok(()), Err)?;
         check_file(network)?;
     }
     if let Some(pair) = content
@@ -289,14 +253,14 @@ fn check(content: &Content, evidence: &Evidence) -> Result<(), String> {
             pair[1].name, pair[0].name
         ));
     }
-    let golden = evidence.golden.as_ref();
+    let golden = attachments.golden.as_ref();
     if golden.is_some() != content.golden.is_some() {
         return Err("the behaviour check is only half there".to_owned());
     }
-    let checkpoint = evidence.checkpoint.as_ref().map(|entry| &entry.file);
+    let checkpoint = attachments.checkpoint.as_ref().map(|entry| &entry.file);
     let files = [
-        (golden, GOLDEN_NAME, "the behaviour check"),
-        (checkpoint, CHECKPOINT_NAME, "the state of training"),
+        (golden, GOLDEN, "the behaviour check"),
+        (checkpoint, CHECKPOINT, "the state of training"),
     ];
     for (file, name, what) in files {
         match file {

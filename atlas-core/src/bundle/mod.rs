@@ -1,40 +1,33 @@
-//! The bundle: a model as a folder.
+//! The bundle: a snapshot as a folder.
 
 #[cfg(test)]
 mod durability;
 mod files;
 mod folder;
-mod format;
 mod golden;
-mod layout;
-mod load;
 mod manifest;
-mod pieces;
-mod save;
-mod staging;
+mod manifest_text;
+mod memory;
+mod save_target;
 mod tensor_file;
+mod tensor_header;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
-use crate::provenance::Provenance;
-use crate::storage;
+use crate::snapshot::{Checkpoint, Provenance, Snapshot};
+use crate::tensors::{self, Tensors};
 use folder::Folder;
-use manifest::{Evidence, MANIFEST, Manifest, TensorFile};
-use staging::Place;
+use manifest::{Attachments, MANIFEST, Manifest, TensorFile};
+use save_target::SaveTarget;
 
-pub use load::LoadOptions;
-pub(crate) use load::load;
-pub(crate) use manifest::name_defect;
-pub(crate) use save::{digest, save};
-
-/// A bundle that is in neither of its two places is looked for this often.
+/// A save moves the old bundle away before it puts the new one there. A reader that finds neither
+/// looks again, this often in all.
 const MOST_LOOKS: usize = 16;
 
 /// A bundle seen without its type: what the model is, and its tensors.
@@ -100,7 +93,7 @@ impl Bundle {
         let path = path.as_ref();
         loop {
             let folder = Self::folder_at(path)?;
-            let opened = Self::of(folder.clone()).map_err(E::from);
+            let opened = Self::in_folder(folder.clone()).map_err(E::from);
             let result = opened.and_then(|bundle| read(&bundle));
             let is_latest = folder.is_at(path) || !path.exists() && folder.is_in_place();
             if result.is_ok() || is_latest {
@@ -119,7 +112,7 @@ impl Bundle {
                 Err(error) if error.is_not_found() => error,
                 folder => return folder,
             };
-            let replaced = Place::of(path).map(|place| place.replaced());
+            let replaced = SaveTarget::of(path).map(|target| target.replaced());
             match replaced.and_then(|replaced| Folder::open_itself(&replaced)) {
                 Ok(folder) => return Ok(folder),
                 // A save may have ended, and another begun, between the two looks.
@@ -129,15 +122,34 @@ impl Bundle {
         }
     }
 
-    fn of(folder: Folder) -> Result<Self> {
+    fn in_folder(folder: Folder) -> Result<Self> {
         let bytes = folder.read(MANIFEST, manifest::LARGEST).map_err(|error| {
-            match error.is_not_found() {
-                true => Error::not_a_bundle(folder.path(), format!("it holds no {MANIFEST}")),
-                false => error,
+            if error.is_not_found() {
+                Error::not_a_bundle(folder.path(), format!("it holds no {MANIFEST}"))
+            } else {
+                error
             }
         })?;
         let manifest = manifest::read(&folder.path().join(MANIFEST), &bytes)?;
         Ok(Self { folder, manifest })
+    }
+
+    /// An error unless a save may put a bundle at `path`: there is nothing, an empty folder, or a
+    /// bundle and nothing but a bundle. A save checks this itself; whoever computes for hours
+    /// before it asks first.
+    ///
+    /// # Errors
+    /// What the save would return.
+    pub fn check_save_target(path: impl AsRef<Path>) -> Result<()> {
+        SaveTarget::of(path.as_ref())?.check_replaceable()
+    }
+
+    /// Ends what killed saves of the bundle at `path` left undone, and takes away what they left
+    /// behind, as far as nobody else is at work there.
+    pub(crate) fn tidy(path: &Path) {
+        if let Ok(target) = SaveTarget::of(path) {
+            target.tidy();
+        }
     }
 
     /// The bundle's folder.
@@ -155,9 +167,10 @@ impl Bundle {
         self.manifest.content.version
     }
 
-    /// The dtype of tensors for which the model names none. It is never `None`.
-    pub fn dtype(&self) -> Option<DType> {
-        storage::tensor_dtype(self.manifest.content.dtype)
+    /// The dtype of tensors for which the model names none.
+    pub fn dtype(&self) -> DType {
+        // The manifest was refused unless it is a float's.
+        tensors::tensor_dtype(self.manifest.content.dtype).unwrap_or(DType::F32)
     }
 
     /// Every parameter, as a JSON object.
@@ -172,23 +185,23 @@ impl Bundle {
 
     /// Where the model comes from.
     pub fn provenance(&self) -> &Provenance {
-        &self.manifest.evidence.provenance
+        &self.manifest.attachments.provenance
     }
 
     /// Whether the bundle holds a behaviour check.
     pub fn has_golden(&self) -> bool {
-        self.manifest.evidence.golden.is_some()
+        self.manifest.attachments.golden.is_some()
     }
 
     /// The digest of the inputs of the behaviour check, of which the content digest is made too.
     /// `None` if the bundle holds none.
-    pub fn golden_inputs(&self) -> Option<&str> {
+    pub fn golden_inputs_digest(&self) -> Option<&str> {
         self.manifest.content.golden.as_deref()
     }
 
     /// Whether the bundle carries the state of training.
     pub fn has_checkpoint(&self) -> bool {
-        self.manifest.evidence.checkpoint.is_some()
+        self.manifest.attachments.checkpoint.is_some()
     }
 
     /// Reads the state of training that was saved with the model, its tensors onto the CPU.
@@ -197,10 +210,10 @@ impl Bundle {
     /// # Errors
     /// If the file of its tensors is not as it was saved.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let Some(entry) = &self.manifest.evidence.checkpoint else {
+        let Some(entry) = &self.manifest.attachments.checkpoint else {
             return Ok(None);
         };
-        let tensors = self.tensors_of(&entry.file)?;
+        let tensors = detached(self.read_file(&entry.file)?);
         Ok(Some(Checkpoint::from_parts(entry.values.clone(), tensors)))
     }
 
@@ -213,33 +226,85 @@ impl Bundle {
             .map(|file| NetworkFile { file })
     }
 
-    /// Reads one tensor, onto the CPU. The whole file of its network is read and checked:
-    /// [`Bundle::tensors`] reads it once for all of them.
-    ///
-    /// # Errors
-    /// If there is no such tensor, or the file is not as it was saved.
-    pub fn tensor(&self, network: &str, name: &str) -> Result<Tensor> {
-        let none = || self.holds_no(format_args!("tensor `{network}/{name}`"));
-        let file = self.network_file(network).ok_or_else(none)?;
-        self.tensors_of(file)?.remove(name).ok_or_else(none)
-    }
-
     /// Reads every tensor of a network, onto the CPU, and checks its file.
     ///
     /// # Errors
     /// If there is no such network, or the file is not as it was saved.
     pub fn tensors(&self, network: &str) -> Result<BTreeMap<String, Tensor>> {
-        let none = || self.holds_no(format_args!("network `{network}`"));
-        self.tensors_of(self.network_file(network).ok_or_else(none)?)
-    }
-
-    fn network_file(&self, network: &str) -> Option<&TensorFile> {
         let mut files = self.manifest.content.networks.iter();
-        files.find(|file| file.name == network)
+        let file = files.find(|file| file.name == network).ok_or_else(|| {
+            let path = self.path().display();
+            Error::new(format_args!("{path} holds no network `{network}`"))
+        })?;
+        Ok(detached(self.read_file(file)?))
     }
 
-    fn holds_no(&self, what: fmt::Arguments<'_>) -> Error {
-        Error::new(format_args!("{} holds no {what}", self.path().display()))
+    /// Reads everything but the [checkpoint](Bundle::checkpoint), onto the CPU, and checks every
+    /// file that it reads.
+    ///
+    /// # Errors
+    /// If a file is not as it was saved, or there is no memory for all of them.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = self.read_snapshot()?;
+        for tensors in snapshot.networks.values_mut() {
+            *tensors = detached(std::mem::take(tensors));
+        }
+        Ok(snapshot)
+    }
+
+    /// The snapshot, its tensors as variables: a model that is to be trained takes them as they
+    /// are, where it would have to copy what is none.
+    pub(crate) fn read_snapshot(&self) -> Result<Snapshot> {
+        let Manifest {
+            content,
+            attachments,
+            ..
+        } = &self.manifest;
+        let golden = content.golden.as_ref().zip(attachments.golden.as_ref());
+        if let Some((_, file)) = golden {
+            golden::check_size(&self.file_path(file), file)?;
+        }
+        let files = content.networks.iter().chain(golden.map(|(_, file)| file));
+        let bytes = files.fold(0_u64, |all, file| all.saturating_add(file.bytes));
+        memory::check(self.path().display().to_string(), bytes)?;
+        let networks = content.networks.iter();
+        Ok(Snapshot {
+            model: content.model.clone(),
+            version: content.version,
+            dtype: self.dtype(),
+            params: content.params.clone(),
+            networks: networks
+                .map(|file| Ok((file.name.clone(), self.read_file(file)?)))
+                .collect::<Result<_>>()?,
+            golden: golden
+                .map(|(inputs, file)| {
+                    golden::record(&self.file_path(file), self.read_file(file)?, inputs)
+                })
+                .transpose()?,
+            checkpoint: None,
+            provenance: attachments.provenance.clone(),
+        })
+    }
+
+    /// An error unless these parameters, as a program reads them, are stored exactly as Atlas
+    /// writes them: `1` for a float would be a bundle of the same model with another digest.
+    pub(crate) fn check_spelling(&self, params: Value) -> Result<()> {
+        let stored = &self.manifest.content.params;
+        let Value::Object(params) = params else {
+            return Err(Error::internal("parameters are not an object"));
+        };
+        let written = manifest::sorted(params);
+        let differs = |(name, value): &(&String, &Value)| {
+            stored.get(*name).map(Value::to_string) != Some(value.to_string())
+        };
+        match written.iter().find(differs) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let why =
+                    format!("parameter `{name}` is not written as Atlas writes it, `{value}`");
+                Err(Error::corrupt(&self.manifest_path(), why))
+            }
+        }
     }
 
     /// Reads every file and checks it against the manifest. This finds all that can be found
@@ -275,30 +340,25 @@ impl Bundle {
     }
 
     fn check_file(&self, file: &TensorFile) -> Result<()> {
-        let Evidence { golden, .. } = &self.manifest.evidence;
+        let Attachments { golden, .. } = &self.manifest.attachments;
         let inputs = self
-            .golden_inputs()
+            .golden_inputs_digest()
             .filter(|_| golden.as_ref() == Some(file));
         let path = self.file_path(file);
         if inputs.is_some() {
-            golden::check_inputs(&path, file)?;
+            golden::check_size(&path, file)?;
         }
-        let tensors = self.tensors_of(file)?;
+        let tensors = self.read_file(file)?;
         match inputs {
-            Some(inputs) => golden::Stored::new(&path, tensors, inputs).map(drop),
+            Some(inputs) => golden::record(&path, tensors, inputs).map(drop),
             None => Ok(()),
         }
     }
 
-    /// Whether the path still leads to this bundle.
-    pub(crate) fn is_in_place(&self) -> bool {
-        self.folder.is_in_place()
-    }
-
     fn tensor_files(&self) -> impl Iterator<Item = &TensorFile> {
-        let Evidence {
+        let Attachments {
             golden, checkpoint, ..
-        } = &self.manifest.evidence;
+        } = &self.manifest.attachments;
         self.manifest
             .content
             .networks
@@ -319,21 +379,22 @@ impl Bundle {
         self.path().join(manifest::file_name(&file.name))
     }
 
-    fn manifest_path(&self) -> PathBuf {
+    pub(crate) fn manifest_path(&self) -> PathBuf {
         self.path().join(MANIFEST)
     }
 
-    /// The tensors of one of the bundle's files.
-    fn tensors_of(&self, file: &TensorFile) -> Result<BTreeMap<String, Tensor>> {
-        self.read_tensors(file, false)
-    }
-
-    /// The tensors of one of the bundle's files, as variables if they are to be trained.
-    fn read_tensors(&self, file: &TensorFile, trainable: bool) -> Result<BTreeMap<String, Tensor>> {
+    /// The tensors of one of the bundle's files, as variables.
+    fn read_file(&self, file: &TensorFile) -> Result<Tensors> {
         let name = manifest::file_name(&file.name);
         let opened = self.folder.file(&name)?;
-        tensor_file::read(opened, &self.path().join(&name), file, trainable)
+        tensor_file::read(&opened, &self.path().join(&name), file)
     }
+}
+
+/// The same tensors, which are no variables.
+fn detached(tensors: Tensors) -> Tensors {
+    let detached = |(name, tensor): (String, Tensor)| (name, tensor.detach());
+    tensors.into_iter().map(detached).collect()
 }
 
 impl<'a> NetworkFile<'a> {
@@ -343,7 +404,7 @@ impl<'a> NetworkFile<'a> {
     }
 
     /// The name of its file in the bundle's folder.
-    pub fn file(&self) -> String {
+    pub fn file_name(&self) -> String {
         manifest::file_name(&self.file.name)
     }
 
@@ -360,12 +421,49 @@ impl<'a> NetworkFile<'a> {
     /// Its tensors, by name.
     pub fn tensors(&self) -> impl Iterator<Item = StoredTensor<'a>> {
         self.file.tensors.iter().filter_map(|tensor| {
-            let dtype = storage::tensor_dtype(tensor.dtype)?;
+            let dtype = tensors::tensor_dtype(tensor.dtype)?;
             Some(StoredTensor {
                 name: &tensor.name,
                 dtype,
                 shape: &tensor.shape,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn files_that_fit_by_themselves_and_not_together_are_refused() {
+        let Some(memory) = memory::machine_memory() else {
+            eprintln!("skipped: this system does not tell how much memory it has");
+            return;
+        };
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("two");
+        let mut snapshot = Snapshot::new("two", 1);
+        for network in ["first", "second"] {
+            let tensor = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+            snapshot.set_tensor(network, "weight", tensor);
+        }
+        snapshot.save(&path).unwrap();
+        let mut bundle = Bundle::open(&path).unwrap();
+        bundle.snapshot().unwrap();
+        for file in &mut bundle.manifest.content.networks {
+            file.bytes = memory / 2 + 1;
+        }
+        let error = bundle.snapshot().unwrap_err();
+        assert!(error.is_too_large(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with(&format!("this machine has {memory}")),
+            "{error}"
+        );
     }
 }

@@ -1,29 +1,26 @@
-//! Tensor files: written and read by several threads, digested on the way.
+//! Tensor files: written and read in large blocks, digested on the way.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::iter;
-use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use candle_core::{Device, Shape, Storage, Tensor};
+use candle_core::{Device, Shape, Storage, Tensor, WithDType};
+use rayon::prelude::*;
 
-use super::layout::{Layout, TensorEntry};
 use super::manifest::TensorFile;
-use super::pieces::{self, Stretch};
+use super::memory;
+use super::tensor_header::{Layout, TensorInfo};
 use crate::error::{Error, Result};
-use crate::storage::{self, Element};
+use crate::tensors::{self, Tensors};
 
-/// Bytes that are written and digested at a time.
+/// Bytes that are written or read, and then digested, at a time: few enough to stay in the cache
+/// in between.
 const BLOCK: usize = 4 << 20;
+/// Bytes of a block that one thread reads at a time.
+const PIECE: usize = 512 << 10;
 /// Fewer bytes are digested faster by one thread than by several.
 const SMALL: usize = 128 << 10;
-/// Whether there is memory for fewer bytes is not tried out. What an allocator of glibc has handed
-/// out and taken back, of up to half as much, it hands out from its heaps from then on: slower, and
-/// rarely given back to the system.
-const TRIED_OUT: u64 = 64 << 20;
 
 /// What a file of these tensors is, written to `sink`: the bytes depend on nothing but the
 /// tensors. `path` is for messages.
@@ -33,34 +30,32 @@ pub(super) fn write<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a Tensor)>,
     path: &Path,
 ) -> Result<TensorFile> {
-    let mut entries = Vec::new();
+    let mut infos = Vec::new();
     let mut values = Vec::new();
     for (name, tensor) in tensors {
-        let dtype = storage::stored_dtype(tensor.dtype())
+        let dtype = tensors::stored_dtype(tensor.dtype())
             .map_err(|error| error.within(format_args!("`{name}`")))?;
-        entries.push(TensorEntry {
+        infos.push(TensorInfo {
             name: name.to_owned(),
             dtype,
             shape: tensor.dims().to_vec(),
         });
         values.push(tensor);
     }
-    let layout = Layout::of(&entries).map_err(|why| Error::refused(path, why))?;
+    let failed = |error| Error::io("write", path, error);
+    let layout = Layout::of(&infos).map_err(|why| Error::refused(path, why))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(&layout.head);
-    sink.write_all(&layout.head)
-        .map_err(|error| Error::io("write", path, error))?;
+    sink.write_all(&layout.head).map_err(failed)?;
     for part in &layout.parts {
         write_tensor(&mut sink, &mut hasher, values[part.index], path)?;
     }
-    sink.flush()
-        .map_err(|error| Error::io("write", path, error))?;
-    let blake3 = hasher.finalize().to_hex().to_string();
+    sink.flush().map_err(failed)?;
     Ok(TensorFile {
         name: name.to_owned(),
         bytes: layout.bytes,
-        blake3,
-        tensors: entries,
+        blake3: hasher.finalize().to_hex().to_string(),
+        tensors: infos,
     })
 }
 
@@ -87,7 +82,7 @@ fn write_tensor(
             "a contiguous tensor on the CPU is not where it should be",
         ));
     };
-    storage::with_element!(tensor.dtype(), T => {
+    tensors::with_element!(tensor.dtype(), T => {
         let bytes: &[u8] = bytemuck::cast_slice(&elements.as_slice::<T>()?[start..end]);
         write_bytes(sink, hasher, bytes).map_err(|error| Error::io("write", path, error))
     }, else Err(Error::internal("a dtype was accepted that cannot be written")))
@@ -109,16 +104,10 @@ fn write_bytes(
     Ok(())
 }
 
-/// Reads a whole tensor file onto the CPU and checks it against what the manifest says of it:
-/// size, header, digest. Nothing is allocated for a tensor before the file has been found to be
-/// of the size that all its tensors need. `trainable` makes variables of them, which a copy of
-/// each would cost later.
-pub(super) fn read(
-    file: File,
-    path: &Path,
-    expected: &TensorFile,
-    trainable: bool,
-) -> Result<BTreeMap<String, Tensor>> {
+/// Reads a whole tensor file onto the CPU, as variables, and checks it against what the manifest
+/// says of it: size, header, digest. Nothing is allocated for a tensor before the file has been
+/// found to be of the size that all its tensors need.
+pub(super) fn read(file: &File, path: &Path, expected: &TensorFile) -> Result<Tensors> {
     let failed = |error| Error::io("read", path, error);
     let layout = Layout::of(&expected.tensors).map_err(|why| Error::corrupt(path, why))?;
     let size = file.metadata().map_err(failed)?.len();
@@ -126,97 +115,86 @@ pub(super) fn read(
         let why = format!("it has {size} bytes, and {} were saved", layout.bytes);
         return Err(Error::corrupt(path, why));
     }
-    check_memory(size).map_err(|why| Error::too_large(path.display().to_string(), why))?;
+    memory::check(path.display().to_string(), size)?;
     let mut head = vec![0; layout.head.len()];
     file.read_exact_at(&mut head, 0).map_err(failed)?;
     if head != layout.head {
         let why = "its header is not that of the tensors that atlas.json lists";
         return Err(Error::corrupt(path, why));
     }
-    let mut rooms = Vec::with_capacity(layout.parts.len());
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&head);
+    let mut offset = head.len() as u64;
+    let mut read = Tensors::new();
     for part in &layout.parts {
-        rooms.push(room(path, &expected.tensors[part.index], part.bytes)?);
+        let info = &expected.tensors[part.index];
+        let tensor = read_tensor(file, path, info, part.bytes, offset, &mut hasher)?;
+        read.insert(info.name.clone(), tensor);
+        offset += part.bytes as u64;
     }
-    let missing = rooms.iter_mut().map(|room| Stretch::Missing(room.bytes()));
-    let stretches = iter::once(Stretch::Known(&head)).chain(missing);
-    let digest = pieces::read(&file, stretches).map_err(failed)?;
-    if digest.to_hex().as_str() != expected.blake3 {
+    if hasher.finalize().to_hex().as_str() != expected.blake3 {
         return Err(Error::corrupt(
             path,
             "its digest does not match: it has been altered",
         ));
     }
-    let mut tensors = BTreeMap::new();
-    for (part, room) in layout.parts.iter().zip(rooms) {
-        let TensorEntry { name, shape, .. } = &expected.tensors[part.index];
-        // SAFETY: the whole file has been read.
-        let tensor = unsafe { room.into_tensor(&Shape::from(shape.as_slice()), trainable) }?;
-        tensors.insert(name.clone(), tensor);
-    }
-    Ok(tensors)
+    Ok(read)
 }
 
-/// An error if there cannot be memory for files of that size.
-pub(super) fn check_memory(bytes: u64) -> Result<(), String> {
-    if let Some(memory) = storage::machine_memory().filter(|memory| bytes > *memory) {
-        return Err(format!(
-            "it takes {bytes} bytes of memory, and this machine has {memory}"
-        ));
-    }
-    let can_reserve = |bytes| {
-        // Unless something looks at it, a trial may be optimised away.
-        let mut trial = std::hint::black_box(Vec::<u8>::new());
-        trial.try_reserve_exact(bytes).is_ok() && std::hint::black_box(trial).is_empty()
-    };
-    match bytes < TRIED_OUT || usize::try_from(bytes).is_ok_and(can_reserve) {
-        true => Ok(()),
-        false => Err(format!("there is no memory for {bytes} bytes")),
-    }
-}
-
-/// Memory for the elements of a tensor.
-trait Room {
-    fn bytes(&mut self) -> &mut [MaybeUninit<u8>];
-
-    /// The tensor, on the CPU.
-    ///
-    /// # Safety
-    /// Every byte has been written.
-    unsafe fn into_tensor(
-        self: Box<Self>,
-        shape: &Shape,
-        trainable: bool,
-    ) -> candle_core::Result<Tensor>;
-}
-
-/// Memory for the elements of a tensor of so many bytes.
-fn room(path: &Path, entry: &TensorEntry, bytes: usize) -> Result<Box<dyn Room>> {
+fn read_tensor(
+    file: &File,
+    path: &Path,
+    info: &TensorInfo,
+    bytes: usize,
+    offset: u64,
+    hasher: &mut blake3::Hasher,
+) -> Result<Tensor> {
     let unsupported = || {
-        let why = format!("`{}`: no tensor is of dtype {:?}", entry.name, entry.dtype);
+        let why = format!("`{}`: no tensor is of dtype {:?}", info.name, info.dtype);
         Error::corrupt(path, why)
     };
-    let dtype = storage::tensor_dtype(entry.dtype).ok_or_else(unsupported)?;
-    storage::with_element!(dtype, T => {
-        Ok(Box::new(Box::<[T]>::new_uninit_slice(bytes / size_of::<T>())))
+    let dtype = tensors::tensor_dtype(info.dtype).ok_or_else(unsupported)?;
+    let shape = Shape::from(info.shape.as_slice());
+    tensors::with_element!(dtype, T => {
+        let mut elements: Vec<T> = zeros(path, bytes / size_of::<T>())?;
+        read_bytes(file, offset, bytemuck::cast_slice_mut(&mut elements), hasher)
+            .map_err(|error| Error::io("read", path, error))?;
+        Ok(tensors::tensor(elements, &shape, &Device::Cpu, true)?)
     }, else Err(unsupported()))
 }
 
-impl<T: Element> Room for Box<[MaybeUninit<T>]> {
-    fn bytes(&mut self) -> &mut [MaybeUninit<u8>] {
-        let size = size_of_val::<[_]>(self);
-        // SAFETY: the same memory, and uninitialised bytes are what it may hold.
-        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), size) }
-    }
+/// So many zeros, in memory that the system has not touched yet.
+fn zeros<T: WithDType + bytemuck::Zeroable>(path: &Path, count: usize) -> Result<Vec<T>> {
+    bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
+        let bytes = count * size_of::<T>();
+        Error::too_large(
+            path.display().to_string(),
+            format!("there is no memory for {bytes} bytes"),
+        )
+    })
+}
 
-    unsafe fn into_tensor(
-        self: Box<Self>,
-        shape: &Shape,
-        trainable: bool,
-    ) -> candle_core::Result<Tensor> {
-        // SAFETY: every byte has been written, and any bits are an element.
-        let elements = unsafe { self.assume_init() };
-        storage::tensor(elements.into_vec(), shape, &Device::Cpu, trainable)
+fn read_bytes(
+    file: &File,
+    offset: u64,
+    bytes: &mut [u8],
+    hasher: &mut blake3::Hasher,
+) -> io::Result<()> {
+    let mut offset = offset;
+    for block in bytes.chunks_mut(BLOCK) {
+        if block.len() < SMALL {
+            file.read_exact_at(block, offset)?;
+            hasher.update(block);
+        } else {
+            let pieces = block.par_chunks_mut(PIECE).enumerate();
+            pieces.try_for_each(|(index, piece)| {
+                file.read_exact_at(piece, offset + (index * PIECE) as u64)
+            })?;
+            hasher.update_rayon(block);
+        }
+        offset += block.len() as u64;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -233,5 +211,37 @@ mod tests {
         write("net", &mut bytes, tensors, Path::new("memory")).unwrap();
         let elements = [0f32, 3.0, 1.0, 4.0, 2.0, 5.0].map(f32::to_le_bytes);
         assert!(bytes.ends_with(elements.as_flattened()));
+    }
+
+    #[test]
+    fn what_is_read_and_its_digest_are_those_of_the_whole_file() {
+        let bytes: Vec<u8> = (0..2 * BLOCK as u32 + 1025)
+            .map(|index| (index.wrapping_mul(0x9E37_79B9) >> 24) as u8)
+            .collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let edges = [
+            SMALL,
+            PIECE,
+            BLOCK,
+            BLOCK + SMALL,
+            BLOCK + 2 * PIECE,
+            2 * BLOCK,
+        ];
+        let sizes = [0, 1, 1025, bytes.len() - 7].into_iter().chain(
+            edges
+                .into_iter()
+                .flat_map(|edge| [edge - 1, edge, edge + 1]),
+        );
+        for size in sizes {
+            let mut hasher = blake3::Hasher::new();
+            let mut read = vec![0xEE; size];
+            read_bytes(&file, 7, &mut read, &mut hasher).unwrap();
+            assert!(read == bytes[7..7 + size], "{size} bytes");
+            assert_eq!(hasher.finalize(), blake3::hash(&read), "{size} bytes");
+        }
+        let mut beyond = vec![0; bytes.len() + 1];
+        let error = read_bytes(&file, 0, &mut beyond, &mut blake3::Hasher::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::report::{Problem, Report, suggestion};
 use super::schema::{Kind, Schema};
+use crate::error::{Problem, Report, suggestion};
 
 /// One step of a path.
 #[derive(Clone, Copy)]
@@ -177,14 +177,8 @@ fn parse(kind: &Kind, text: &str) -> Option<Value> {
         Kind::String => Some(Value::String(unquoted(text))),
         Kind::Choice(_) => Some(Value::String(unquoted(text))),
         Kind::Bool => text.parse().ok().map(Value::Bool),
-        Kind::Integer { rust, .. } => {
+        Kind::Integer { .. } => {
             let digits = text.replace('_', "");
-            if rust.ends_with("128") {
-                let positive = digits.parse().map(|value: u128| value.to_string());
-                let whole =
-                    positive.or_else(|_| digits.parse().map(|value: i128| value.to_string()));
-                return whole.map(Value::String).ok();
-            }
             digits
                 .parse::<i64>()
                 .map(Value::from)

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value};
 
 use super::Absent;
-use super::report::{Problem, Report, suggestion};
 use super::schema::{Constraint, Field, Kind, Schema, length_text};
+use crate::error::{Problem, Report, suggestion};
 
 /// Checks names, types, constraints, each field's own check, and, for a group in which nothing
 /// else is wrong, the check across its fields.
@@ -220,14 +220,10 @@ fn of_kind(kind: &Kind, value: &Value) -> Result<(), String> {
     let fits = match kind {
         Kind::Bool => value.is_boolean(),
         Kind::String => value.is_string(),
-        Kind::Integer { rust, min, max } => {
-            let whole = match value {
-                Value::String(_) if !rust.ends_with("128") => None,
-                value => Whole::of(value),
-            };
-            return match whole {
+        Kind::Integer { min, max, .. } => {
+            return match whole(value) {
                 None => Err(kind.to_string()),
-                Some(whole) if whole < Whole::from_i128(*min) || whole > Whole::Positive(*max) => {
+                Some(whole) if whole < (*min).into() || whole > (*max).into() => {
                     Err(format!("{kind}, {min} to {max}"))
                 }
                 Some(_) => Ok(()),
@@ -255,69 +251,24 @@ fn of_kind(kind: &Kind, value: &Value) -> Result<(), String> {
     if fits { Ok(()) } else { Err(kind.to_string()) }
 }
 
-/// A whole number of any size that a parameter can have, ordered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Whole {
-    Negative(i128),
-    Positive(u128),
-}
-
-impl Whole {
-    fn from_i128(value: i128) -> Self {
-        u128::try_from(value).map_or(Self::Negative(value), Self::Positive)
-    }
-
-    /// A number without fraction, or the decimal digits that a 128-bit integer is written as.
-    fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Number(number) => number
-                .as_u64()
-                .map(|value| Self::Positive(value.into()))
-                .or_else(|| number.as_i64().map(|value| Self::from_i128(value.into()))),
-            Value::String(text) => digits(text),
-            _ => None,
-        }
-    }
-
-    fn size(self) -> u128 {
-        match self {
-            Self::Negative(value) => value.unsigned_abs(),
-            Self::Positive(value) => value,
-        }
-    }
-}
-
-/// Digits as Rust writes them: no plus sign, no leading zeros.
-fn digits(text: &str) -> Option<Whole> {
-    let positive = text
-        .parse()
-        .ok()
-        .filter(|value: &u128| value.to_string() == text)
-        .map(Whole::Positive);
-    let negative = || {
-        text.parse()
-            .ok()
-            .filter(|value: &i128| value.to_string() == text)
-            .map(Whole::from_i128)
-    };
-    positive.or_else(negative)
+/// A number without fraction; every parameter's integer fits.
+fn whole(value: &Value) -> Option<i128> {
+    let number = value.as_number()?;
+    let positive = number.as_u64().map(i128::from);
+    positive.or_else(|| number.as_i64().map(i128::from))
 }
 
 fn compare(kind: &Kind, value: &Value, bound: &Value) -> Option<Ordering> {
     match kind {
-        Kind::Integer { .. } => Some(Whole::of(value)?.cmp(&Whole::of(bound)?)),
+        Kind::Integer { .. } => Some(whole(value)?.cmp(&whole(bound)?)),
         Kind::Float { .. } => value.as_f64()?.partial_cmp(&bound.as_f64()?),
         _ => (value == bound).then_some(Ordering::Equal),
     }
 }
 
 fn is_multiple(value: &Value, factor: &Value) -> bool {
-    match (Whole::of(value), Whole::of(factor)) {
-        (Some(value), Some(factor)) => {
-            factor.size() != 0 && value.size().is_multiple_of(factor.size())
-        }
-        _ => false,
-    }
+    let whole = whole(value).zip(whole(factor));
+    whole.is_some_and(|(value, factor)| factor != 0 && value % factor == 0)
 }
 
 /// `base.name`, or `name` at the top.

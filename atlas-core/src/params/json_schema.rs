@@ -79,22 +79,10 @@ fn of_kind(kind: &Kind, constraint: &Constraint) -> Map<String, Value> {
             object.insert("type".into(), "string".into());
             length(&mut object, constraint, "minLength", "maxLength");
         }
-        Kind::Integer { rust, min, .. } if rust.ends_with("128") => {
-            // Bounds on digits in a string have no form in JSON Schema.
-            object.insert("type".into(), json!(["string", "integer"]));
-            let sign = if *min < 0 { "-?" } else { "" };
-            object.insert("pattern".into(), format!("^(0|{sign}[1-9][0-9]*)$").into());
-            if *min >= 0 {
-                object.insert("minimum".into(), 0.into());
-            }
-        }
         Kind::Integer { min, max, .. } => {
             object.insert("type".into(), "integer".into());
-            object.insert("minimum".into(), whole(*min));
-            object.insert(
-                "maximum".into(),
-                u64::try_from(*max).map_or(Value::Null, Value::from),
-            );
+            object.insert("minimum".into(), (*min).into());
+            object.insert("maximum".into(), (*max).into());
             bounds(&mut object, constraint);
         }
         Kind::Float { rust } => {
@@ -158,10 +146,6 @@ fn length(object: &mut Map<String, Value>, constraint: &Constraint, min: &str, m
             object.insert(max.into(), most.into());
         }
     }
-}
-
-fn whole(value: i128) -> Value {
-    i64::try_from(value).map_or(Value::Null, Value::from)
 }
 
 fn number(value: f64) -> Value {

@@ -21,7 +21,6 @@
 //! |---|---|
 //! | `bool` | `true`, `false` |
 //! | integers up to 64 bits | a number without fraction or exponent, exact over the whole range |
-//! | `i128`, `u128` | a string of decimal digits; a number is read too |
 //! | `f32`, `f64` | a number that reads back to the same bits; NaN and infinity are refused |
 //! | `String` | a string |
 //! | `Option<T>` | `null` or the value |
@@ -33,19 +32,15 @@ mod assign;
 mod check;
 mod complete;
 mod json_schema;
-mod report;
 mod schema;
 mod value;
 
 use serde_json::Value;
 
-pub use report::{Problem, Report};
 pub use schema::{ChoiceItem, Field, Kind, Schema};
 pub use value::{Choice, ParamValue};
 
-pub(crate) use report::suggestion;
-
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Report, Result, suggestion};
 
 /// A group of parameters: a struct whose fields are [`ParamValue`]s.
 ///
@@ -181,4 +176,13 @@ impl Schema {
     pub fn complete(&self, overrides: &Value) -> Value {
         complete::complete(self, overrides)
     }
+}
+
+/// The error of a name that a choice does not have.
+pub(crate) fn unknown_choice(name: &str, items: &[ChoiceItem]) -> Error {
+    let names: Vec<&str> = items.iter().map(|item| item.name).collect();
+    let problem = Problem::new("", format!("expected one of {}", names.join(", ")))
+        .with_found(format!("`{name}`"))
+        .with_suggestion(suggestion(name, names));
+    Error::params(Report::from_iter([problem]))
 }

@@ -42,9 +42,9 @@ pub enum Kind {
         /// Name of the Rust type, such as `u32`.
         rust: &'static str,
         /// Smallest value of the type.
-        min: i128,
+        min: i64,
         /// Largest value of the type.
-        max: u128,
+        max: u64,
     },
     /// A finite number of the Rust type `f32` or `f64`.
     Float {
@@ -107,7 +107,7 @@ impl Schema {
     }
 
     /// Every default as a JSON object, or `None` if a parameter has none.
-    pub fn defaults(&self) -> Option<Value> {
+    pub(crate) fn defaults(&self) -> Option<Value> {
         let mut defaults = Map::new();
         for field in &self.fields {
             defaults.insert(field.name.to_owned(), field.default.clone()?);
@@ -222,7 +222,7 @@ pub(crate) fn length_text((min, max): (usize, Option<usize>)) -> String {
     }
 }
 
-/// A bound as a person writes it: a 128-bit integer without the quotes that JSON needs.
+/// A bound as a person writes it: a text without the quotes that JSON needs.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -8,7 +8,7 @@ use super::schema::{ChoiceItem, Kind};
 
 /// A type that a parameter can have.
 ///
-/// Implemented for `bool`, every integer type, `f32`, `f64`, `String`, and for `Option`, `Vec` and
+/// Implemented for `bool`, every integer type up to 64 bits, `f32`, `f64`, `String`, and for `Option`, `Vec` and
 /// arrays of those; `#[derive(Params)]` and `#[derive(Choice)]` implement it for groups and
 /// choices.
 pub trait ParamValue: Sized + Clone + PartialEq + fmt::Debug {
@@ -98,7 +98,7 @@ macro_rules! integers {
             type Element = Self;
 
             fn kind() -> Kind {
-                Kind::Integer { rust: stringify!($type), min: $type::MIN as i128, max: $type::MAX as u128 }
+                Kind::Integer { rust: stringify!($type), min: $type::MIN as i64, max: $type::MAX as u64 }
             }
 
             fn to_json(&self) -> Value {
@@ -116,36 +116,6 @@ macro_rules! integers {
 }
 
 integers!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
-
-macro_rules! wide_integers {
-    ($($type:ident)*) => {$(
-        /// A string of decimal digits: JSON readers do not agree on numbers beyond 64 bits.
-        impl ParamValue for $type {
-            type Element = Self;
-
-            fn kind() -> Kind {
-                Kind::Integer { rust: stringify!($type), min: $type::MIN as i128, max: $type::MAX as u128 }
-            }
-
-            fn to_json(&self) -> Value {
-                Value::String(self.to_string())
-            }
-
-            fn from_json(json: &Value) -> Option<Self> {
-                match json {
-                    Value::String(digits) => digits.parse().ok(),
-                    Value::Number(number) => match number.as_i64() {
-                        Some(value) => value.try_into().ok(),
-                        None => number.as_u64()?.try_into().ok(),
-                    },
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-wide_integers!(u128 i128);
 
 /// A finite float as a number, anything else as a text that no float parameter accepts.
 fn float_to_json(value: f64) -> Value {

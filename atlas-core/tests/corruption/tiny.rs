@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, Checkpoint, Error};
+use atlas_core::{Bundle, Checkpoint};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
 use tempfile::TempDir;
@@ -31,15 +31,12 @@ fn build(params: &TinyParams, vb: VarBuilder) -> candle_core::Result<Vec<Linear>
 }
 
 impl Golden for Tiny {
-    fn golden_inputs(&self) -> atlas_core::Result<atlas_core::GoldenInputs> {
+    fn golden_inputs(&self) -> Result<GoldenInputs> {
         let ones = Tensor::ones((1, self.width), DType::F32, &Device::Cpu)?;
-        Ok(atlas_core::GoldenInputs::texts(["C"]).with_tensor("ones", ones))
+        Ok(GoldenInputs::texts(["C"]).with_tensor("ones", ones))
     }
 
-    fn golden_outputs(
-        &self,
-        inputs: &atlas_core::GoldenInputs,
-    ) -> atlas_core::Result<Vec<(String, Tensor)>> {
+    fn golden_outputs(&self, inputs: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
         let ones = inputs.tensor("ones").ok_or_else(|| Error::new("no ones"))?;
         let output = self
             .net
@@ -67,10 +64,10 @@ pub fn saved_checkpoint() -> (TempDir, PathBuf) {
     let checkpoint = Checkpoint::new()
         .with_value("step", 3.into())
         .with_tensor("moments", moments);
-    Tiny::create_with(TinyParams::default(), CreateOptions::new().seed(7))
-        .unwrap()
-        .save_checkpoint(&path, &checkpoint)
-        .unwrap();
+    let model = Tiny::create_with(TinyParams::default(), CreateOptions::new().seed(7)).unwrap();
+    let mut snapshot = model.snapshot().unwrap();
+    snapshot.checkpoint = Some(checkpoint);
+    snapshot.save(&path).unwrap();
     (folder, path)
 }
 

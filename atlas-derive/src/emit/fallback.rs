@@ -51,7 +51,7 @@ pub(crate) fn model(raw: &RawStruct) -> TokenStream {
 
             type Params = #params;
 
-            fn build(_: &#params, _: &__atlas::Networks) -> __atlas::Result<Self> {
+            fn build(_: &#params, _: &__atlas::NetworkBuilder) -> __atlas::Result<Self> {
                 ::core::unreachable!()
             }
         }

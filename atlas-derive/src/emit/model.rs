@@ -103,7 +103,7 @@ fn build(model: &Model) -> TokenStream {
     };
     // A parameter that only the parameters struct is asked for is not an unused field.
     quote! {
-        fn build(__params: &#params_ident, __networks: &__atlas::Networks) -> __atlas::Result<Self> {
+        fn build(__params: &#params_ident, __networks: &__atlas::NetworkBuilder) -> __atlas::Result<Self> {
             #(let #derived_locals = #derived_values;)*
             #build_networks
             let __model = Self {
@@ -158,7 +158,7 @@ fn migrations(model: &Model) -> Option<TokenStream> {
 fn behaviour(model: &Model) -> Option<TokenStream> {
     let functions = quote_spanned!(model.golden?=> __atlas::GoldenFns::<Self>::new());
     Some(quote! {
-        fn behaviour() -> ::core::option::Option<__atlas::GoldenFns<Self>> {
+        fn golden() -> ::core::option::Option<__atlas::GoldenFns<Self>> {
             ::core::option::Option::Some(#functions)
         }
     })

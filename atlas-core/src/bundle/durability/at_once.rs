@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::*;
-use crate::{Bundle, Error};
+use crate::Bundle;
 
 /// Runs a function also when a thread panics, so that the others need not wait for it.
 struct OnDrop<F: Fn() -> usize>(F);

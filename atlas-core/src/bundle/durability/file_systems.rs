@@ -1,8 +1,8 @@
 //! File systems that refuse: at any step, by fault injection, and real ones.
 
-use super::super::staging::{Place, Staging};
+use super::super::save_target::{SaveTarget, Staging};
 use super::*;
-use crate::{Bundle, Error};
+use crate::Bundle;
 
 /// `ENOSPC`, which every Unix numbers so.
 const DISK_FULL: i32 = 28;
@@ -73,9 +73,9 @@ fn what_took_the_bundles_place_during_the_save_is_put_back() {
         let (folder, path) = place();
         numbered(OLD).save(&path).unwrap();
         seam::can_exchange(exchange);
-        let place = Place::of(&path).unwrap();
-        place.prepare().unwrap();
-        let staging = Staging::create(&place).unwrap();
+        let target = SaveTarget::of(&path).unwrap();
+        target.prepare().unwrap();
+        let staging = Staging::create(&target).unwrap();
         fs::write(path.join("mine.safetensors"), "mine").unwrap();
         let error: Error = staging.commit().unwrap_err();
         assert!(error.is_refused(), "{error}");

@@ -18,7 +18,6 @@ use tempfile::TempDir;
 
 use super::files::seam::{self, Fault};
 use crate::prelude::*;
-use crate::{GoldenInputs, Result};
 
 /// A model that its parameter tells from others.
 #[derive(AtlasModel)]

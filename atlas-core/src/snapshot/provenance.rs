@@ -18,21 +18,15 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Of a model that comes into being at this moment; without a seed, of one whose tensors
+    /// Atlas did not draw.
+    pub fn new(seed: Option<u64>) -> Self {
         Self {
             atlas: env!("CARGO_PKG_VERSION").to_owned(),
             candle: CANDLE.to_owned(),
             created: jiff::Timestamp::now().to_string(),
-            seed: Some(seed),
+            seed,
             notes: Map::new(),
-        }
-    }
-
-    /// Of a model whose tensors Atlas did not draw.
-    pub(crate) fn unseeded() -> Self {
-        Self {
-            seed: None,
-            ..Self::new(0)
         }
     }
 

@@ -1,13 +1,13 @@
-//! The layout of a tensor file: it follows from the names, dtypes and shapes of its tensors.
+//! The header of a tensor file, and where its tensors lie: both follow from the names, dtypes and
+//! shapes of its tensors.
 //!
 //! So the header of a file is never interpreted. A reader computes the one header that the file
 //! may have from what `atlas.json` lists, and compares bytes.
 
 use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::storage;
+use crate::tensors;
 
 /// The longest header that readers of safetensors accept.
 const LONGEST_HEADER: usize = 100_000_000;
@@ -17,7 +17,7 @@ const RESERVED: &str = "__metadata__";
 /// One tensor as `atlas.json` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TensorEntry {
+pub(super) struct TensorInfo {
     pub(super) name: String,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
@@ -43,7 +43,7 @@ pub(super) struct Part {
 impl Layout {
     /// The layout of a file of these tensors, which are in the order of their names; an error says
     /// why there can be no such file.
-    pub(super) fn of(entries: &[TensorEntry]) -> Result<Self, String> {
+    pub(super) fn of(entries: &[TensorInfo]) -> Result<Self, String> {
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].name >= pair[1].name) {
             return Err(format!(
                 "tensor `{}` comes after `{}`",
@@ -63,7 +63,7 @@ impl Layout {
             let end = offset
                 .checked_add(bytes)
                 .ok_or("its tensors are larger than any memory")?;
-            let info = TensorInfo {
+            let info = safetensors::tensor::TensorInfo {
                 dtype: entry.dtype,
                 shape: entry.shape.clone(),
                 data_offsets: (offset, end),
@@ -95,16 +95,16 @@ impl Layout {
     }
 }
 
-impl TensorEntry {
+impl TensorInfo {
     /// The bytes of the tensor's elements; an error says why no bundle can hold such a tensor.
     pub(super) fn bytes(&self) -> Result<usize, String> {
         let Self { name, dtype, shape } = self;
         if name == RESERVED {
             return Err(format!("no tensor can be called `{RESERVED}`"));
         }
-        let known = storage::tensor_dtype(*dtype)
+        let known = tensors::tensor_dtype(*dtype)
             .ok_or_else(|| format!("`{name}`: no tensor is of dtype {dtype:?}"))?;
-        let bytes = storage::byte_count(known, shape).and_then(|bytes| usize::try_from(bytes).ok());
+        let bytes = tensors::byte_count(known, shape).and_then(|bytes| usize::try_from(bytes).ok());
         bytes.ok_or_else(|| {
             format!("`{name}`: a tensor of shape {shape:?} is larger than any memory")
         })
@@ -115,15 +115,15 @@ impl TensorEntry {
 mod tests {
     use super::*;
 
-    fn entry(name: &str, dtype: Dtype, shape: &[usize]) -> TensorEntry {
-        TensorEntry {
+    fn entry(name: &str, dtype: Dtype, shape: &[usize]) -> TensorInfo {
+        TensorInfo {
             name: name.to_owned(),
             dtype,
             shape: shape.to_vec(),
         }
     }
 
-    fn refusal(entries: &[TensorEntry]) -> String {
+    fn refusal(entries: &[TensorInfo]) -> String {
         Layout::of(entries).map(|layout| layout.bytes).unwrap_err()
     }
 
@@ -167,11 +167,11 @@ mod tests {
         let half = entry("a", Dtype::U8, &[isize::MAX as usize]);
         let entries = [
             half.clone(),
-            TensorEntry {
+            TensorInfo {
                 name: "b".into(),
                 ..half.clone()
             },
-            TensorEntry {
+            TensorInfo {
                 name: "c".into(),
                 ..half
             },

@@ -14,92 +14,67 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use candle_core::{DType, Device};
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result};
-use crate::model::{AtlasModel, Model, check_dtype};
-use crate::network::{Networks, Stored, Tensors};
-use crate::params::{Params, Problem, Report};
-use crate::provenance::Provenance;
+use crate::error::{Error, Problem, Report, Result};
+use crate::snapshot::Snapshot;
+use crate::tensors::Tensors;
 
 /// The file of the parameters.
 const ARGS: &str = "args.json";
 /// The topic of the note that an import leaves in the provenance.
 const NOTE: &str = "imported";
 
-/// How a model of the Python system is imported.
+/// The snapshot of a model that a Python program left in the folder at `path`: `args.json` with
+/// every parameter, and for each of these networks a `NAME.pt`, the `state_dict` of its module as
+/// `torch.save` writes it.
 ///
-/// ```
-/// use atlas_core::ImportOptions;
-/// use candle_core::DType;
+/// The folder holds these files and no others. They are read as data: a file that asks for
+/// anything but tensors is refused. Whether parameters and tensors are exactly those of the model,
+/// [`Model::from_snapshot`](crate::Model::from_snapshot) checks. The snapshot is of dtype f32,
+/// unless you set [another](Snapshot::dtype); nothing is converted.
 ///
-/// let options = ImportOptions::new().dtype(DType::F64);
+/// Of PyTorch's dtypes that no bundle holds, `bool` becomes u8, `int8` i16 and `uint16` u32, with
+/// the same values; complex numbers, `uint64` and the floats of eight bits are refused. The
+/// provenance notes the digest of each file.
+///
+/// ```no_run
+/// # use atlas_core::prelude::*;
+/// # use atlas_core::candle_nn::{Linear, VarBuilder};
+/// # #[derive(AtlasModel)]
+/// # struct Mlp {
+/// #     #[param(min = 1)]
+/// #     width: usize,
+/// #     #[network(with = build)]
+/// #     net: Linear,
+/// # }
+/// # fn build(params: &MlpParams, vb: VarBuilder) -> candle_core::Result<Linear> {
+/// #     atlas_core::candle_nn::linear(params.width, 1, vb)
+/// # }
+/// use atlas_core::torch;
+///
+/// let snapshot = torch::read("old/mlp", Mlp::NAME, Mlp::VERSION, Mlp::NETWORKS)?;
+/// let options = LoadOptions::new().golden(false);
+/// Model::<Mlp>::from_snapshot(snapshot, &options)?.save("runs/mlp")?;
+/// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct ImportOptions {
-    device: Device,
-    dtype: DType,
-}
-
-impl Default for ImportOptions {
-    fn default() -> Self {
-        Self {
-            device: Device::Cpu,
-            dtype: DType::F32,
-        }
-    }
-}
-
-impl ImportOptions {
-    /// On the CPU, in f32.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The device the tensors are moved to.
-    #[must_use]
-    pub fn device(mut self, device: Device) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// The dtype of tensors for which the model names none: f32, f64, f16 or bf16. Nothing is
-    /// converted: the files hold tensors of it.
-    #[must_use]
-    pub fn dtype(mut self, dtype: DType) -> Self {
-        self.dtype = dtype;
-        self
-    }
-}
-
-/// The model that the folder at `path` describes.
-pub(crate) fn import<T: AtlasModel>(path: &Path, options: &ImportOptions) -> Result<Model<T>> {
-    check_dtype(options.dtype)?;
-    check_names(path, T::NETWORKS)?;
+///
+/// # Errors
+/// If a file is missing, left over, or cannot be read; the message lists all that is wrong.
+pub fn read(
+    path: impl AsRef<Path>,
+    model: &str,
+    version: u32,
+    networks: &[&str],
+) -> Result<Snapshot> {
+    let path = path.as_ref();
+    check_names(path, networks)?;
     let mut sources = Map::new();
-    let params = read_params::<T>(path, &mut sources)?;
-    let tensors = read_networks(path, T::NETWORKS, &mut sources)?;
-
-    let stored = Stored::new(path.to_owned(), tensors, false, false);
-    let networks = Networks::stored(T::NETWORKS, stored, options.dtype, options.device.clone());
-    let built = T::build(&params, &networks);
-    let (inner, networks) = networks
-        .finish(built)
-        .map_err(|error| match error.is_mismatch() {
-            true => error,
-            false => error.within(path.display()),
-        })?;
-    let mut provenance = Provenance::unseeded();
-    provenance.note(NOTE, json!({ "files": sources }));
-    Ok(Model::from_parts(
-        inner,
-        params,
-        networks,
-        options.dtype,
-        options.device.clone(),
-        provenance,
-    ))
+    let mut snapshot = Snapshot::new(model, version);
+    snapshot.params = read_params(path, &mut sources)?;
+    snapshot.networks = read_networks(path, networks, &mut sources)?;
+    snapshot.provenance.note(NOTE, json!({ "files": sources }));
+    Ok(snapshot)
 }
 
 /// The file of a network.
@@ -130,7 +105,7 @@ fn check_names(path: &Path, networks: &[&str]) -> Result<()> {
     Report::from_iter(problems).into_result(|report| Error::import(path, report))
 }
 
-fn read_params<T: AtlasModel>(path: &Path, sources: &mut Map<String, Value>) -> Result<T::Params> {
+fn read_params(path: &Path, sources: &mut Map<String, Value>) -> Result<Map<String, Value>> {
     let path = path.join(ARGS);
     let mut file = open(&path)?;
     let mut bytes = Vec::new();
@@ -143,7 +118,10 @@ fn read_params<T: AtlasModel>(path: &Path, sources: &mut Map<String, Value>) -> 
     sources.insert(ARGS.to_owned(), source(&path, &mut file)?);
     let value =
         args::parse(&bytes).map_err(|error| Error::import(&path, error.to_string().as_str()))?;
-    T::Params::from_stored(&value).map_err(|error| error.within(path.display()))
+    match value {
+        Value::Object(params) => Ok(params),
+        _ => Err(Error::import(&path, "it is not a JSON object")),
+    }
 }
 
 /// The tensors of every network; where files cannot be read, all that is wrong with any.
@@ -151,7 +129,7 @@ fn read_networks(
     path: &Path,
     networks: &[&str],
     sources: &mut Map<String, Value>,
-) -> Result<Tensors> {
+) -> Result<BTreeMap<String, Tensors>> {
     let mut tensors = BTreeMap::new();
     let mut problems = Vec::new();
     for network in networks {

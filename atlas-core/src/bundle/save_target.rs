@@ -1,4 +1,4 @@
-//! A bundle on its way to its place: filled beside it, put there in one step.
+//! A bundle on its way to where it is to be: filled beside it, put there in one step.
 //!
 //! Beside a bundle `mlp` two kinds of hidden folders can lie. `.mlp.atlas-staging-…` is a save
 //! under way, which holds the folder's lock, or what a killed save left behind.
@@ -19,19 +19,19 @@ use crate::error::{Error, Result};
 const LONGEST_NAME: usize = 100;
 
 /// Where a bundle is to be.
-pub(super) struct Place<'a> {
-    target: &'a Path,
+pub(super) struct SaveTarget<'a> {
+    path: &'a Path,
     parent: &'a Path,
     /// What hidden folders of the bundle begin with.
     hidden: String,
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn of(target: &'a Path) -> Result<Self> {
-        let name = target
+impl<'a> SaveTarget<'a> {
+    pub(super) fn of(path: &'a Path) -> Result<Self> {
+        let name = path
             .file_name()
-            .ok_or_else(|| Error::refused(target, "the path does not end in a name"))?;
-        let parent = match target.parent() {
+            .ok_or_else(|| Error::refused(path, "the path does not end in a name"))?;
+        let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
@@ -40,7 +40,7 @@ impl<'a> Place<'a> {
             _ => blake3::hash(name.as_encoded_bytes()).to_hex()[..16].to_owned(),
         };
         Ok(Self {
-            target,
+            path,
             parent,
             hidden: format!(".{name}.atlas-"),
         })
@@ -69,7 +69,7 @@ impl<'a> Place<'a> {
         self.create_parent()
     }
 
-    /// Takes away what killed saves left behind, as [`Place::prepare`] does, but for a reader:
+    /// Takes away what killed saves left behind, as [`SaveTarget::prepare`] does, but for a reader:
     /// waits for nobody, and what cannot be changed stays.
     pub(super) fn tidy(&self) {
         if self.is_replacement_open()
@@ -83,8 +83,8 @@ impl<'a> Place<'a> {
 
     /// An error unless a save would replace nothing, an empty folder, or a bundle and nothing but
     /// a bundle.
-    fn check_replaceable(&self) -> Result<()> {
-        let target = self.target;
+    pub(super) fn check_replaceable(&self) -> Result<()> {
+        let target = self.path;
         loop {
             let metadata = match fs::symlink_metadata(target) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -125,11 +125,11 @@ impl<'a> Place<'a> {
         if names.is_empty() {
             return Ok(());
         }
-        let refuse = |why: String| Err(Error::refused(self.target, why));
+        let refuse = |why: String| Err(Error::refused(self.path, why));
         if !names.iter().any(|name| name == MANIFEST) {
             return refuse("the folder is not empty and not a bundle".to_owned());
         }
-        let own = match Bundle::of(folder.clone()) {
+        let own = match Bundle::in_folder(folder.clone()) {
             Ok(bundle) => bundle.file_names(),
             Err(error) => {
                 return refuse(format!(
@@ -174,14 +174,14 @@ impl<'a> Place<'a> {
         }
         // What is at the target itself: a link could lead to a bundle that is elsewhere, and where
         // it leads nowhere the old bundle is the only one.
-        let is_absent = match fs::symlink_metadata(self.target) {
+        let is_absent = match fs::symlink_metadata(self.path) {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(_) => false,
         };
         if is_absent {
-            files::rename(&replaced, self.target)?;
-        } else if Folder::open_itself(self.target)
-            .and_then(Bundle::of)
+            files::rename(&replaced, self.path)?;
+        } else if Folder::open_itself(self.path)
+            .and_then(Bundle::in_folder)
             .is_ok()
         {
             remove_bundle(&replaced);
@@ -226,7 +226,7 @@ impl<'a> Place<'a> {
 
 /// A folder that is being filled; locked for as long as it is, removed unless committed.
 pub(super) struct Staging<'a> {
-    place: &'a Place<'a>,
+    target: &'a SaveTarget<'a>,
     path: PathBuf,
     /// Holds the lock that tells a save under way from one that was killed.
     folder: Folder,
@@ -236,15 +236,15 @@ pub(super) struct Staging<'a> {
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn create(place: &'a Place<'a>) -> Result<Self> {
-        let parent = Folder::open(place.parent)?;
+    pub(super) fn create(target: &'a SaveTarget<'a>) -> Result<Self> {
+        let parent = Folder::open(target.parent)?;
         loop {
             let mut suffix = [0; 8];
             getrandom::fill(&mut suffix)
                 .map_err(|error| Error::new(format_args!("cannot draw a name: {error}")))?;
-            let path = place.parent.join(format!(
+            let path = target.parent.join(format!(
                 "{}staging-{:016x}",
-                place.hidden,
+                target.hidden,
                 u64::from_le_bytes(suffix)
             ));
             if !files::create_folder(&path)? {
@@ -258,7 +258,7 @@ impl<'a> Staging<'a> {
             folder.lock();
             if folder.is_in_place() {
                 return Ok(Self {
-                    place,
+                    target,
                     path,
                     folder,
                     parent,
@@ -278,13 +278,13 @@ impl<'a> Staging<'a> {
         files::sync_folder(&self.folder)?;
         // Other saves wait, so that none comes between two renames.
         self.parent.lock();
-        let target = self.place.target;
+        let target = self.target.path;
         self.put_in_place()
             .map_err(|error| error.within(target.display()))
     }
 
     fn put_in_place(&mut self) -> Result<()> {
-        let target = self.place.target;
+        let target = self.target.path;
         if files::rename(&self.path, target)? {
             return files::sync_folder(&self.parent).inspect_err(|_| {
                 // Nobody relies on a bundle of which an error says that it was not saved. If it
@@ -296,7 +296,7 @@ impl<'a> Staging<'a> {
             return self.replace();
         }
         // What was there when the save began may no longer be what was there at the end.
-        let settled = self.place.check_replaced(&self.path);
+        let settled = self.target.check_replaced(&self.path);
         let settled = settled.and_then(|()| files::sync_folder(&self.parent));
         settled.map_err(|error| match files::exchange(&self.path, target) {
             Ok(true) => error,
@@ -313,16 +313,16 @@ impl<'a> Staging<'a> {
     /// Two renames: between them the target is absent and the old bundle beside it, where a load
     /// finds it.
     fn replace(&self) -> Result<()> {
-        let (staging, target) = (self.path.as_path(), self.place.target);
-        let replaced = self.place.replaced();
-        self.place.check_replaceable()?;
+        let (staging, target) = (self.path.as_path(), self.target.path);
+        let replaced = self.target.replaced();
+        self.target.check_replaceable()?;
         // Left by a save that was killed after its second rename.
         remove_bundle(&replaced);
         if !files::rename(target, &replaced)? {
             let why = format!("{} is in the way", replaced.display());
             return Err(Error::refused(target, why));
         }
-        let renamed = match self.place.check_replaced(&replaced) {
+        let renamed = match self.target.check_replaced(&replaced) {
             Ok(()) => files::rename(staging, target),
             Err(refusal) => Err(refusal),
         };

@@ -76,7 +76,7 @@ impl TorchDtype {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage;
+    use crate::tensors;
 
     /// Those that become another dtype.
     const WIDENED: [&str; 3] = ["int8", "bool", "uint16"];
@@ -94,7 +94,7 @@ mod tests {
             DType::F32,
             DType::F64,
         ] {
-            storage::stored_dtype(dtype).unwrap();
+            tensors::stored_dtype(dtype).unwrap();
             let named: Vec<_> = DTYPES
                 .iter()
                 .filter(|row| row.3 == Some(dtype) && !WIDENED.contains(&row.0))

@@ -1,56 +1,24 @@
-//! The tensors that a bundle can hold: their element types, and what Atlas calls their dtypes.
+//! The tensors that a bundle can hold: their dtypes, sizes, and the names of their networks.
+
+use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Shape, Tensor, Var, WithDType};
-use half::vec::HalfBitsVecExt;
-use half::{bf16, f16};
 use safetensors::Dtype;
 
 use crate::error::{Error, Result};
 
+/// Tensors by name.
+pub(crate) type Tensors = BTreeMap<String, Tensor>;
+
+/// The longest name of a network.
+const LONGEST_NAME: usize = 128;
+/// The name of the tensor file of the behaviour check.
+pub(crate) const GOLDEN: &str = "golden";
+/// The name of the tensor file of the state of training.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
 #[cfg(target_endian = "big")]
 compile_error!("bundles are little-endian, and so are the machines that Atlas runs on");
-
-/// A type of tensor elements that a bundle can hold.
-pub(crate) trait Element: WithDType + bytemuck::Pod {
-    /// That many zeros, in memory that is not touched before it is written to.
-    fn zeros(count: usize) -> Vec<Self>;
-}
-
-macro_rules! elements {
-    ($($type:ty: $zeros:expr;)*) => {$(
-        impl Element for $type {
-            fn zeros(count: usize) -> Vec<Self> {
-                let zeros: fn(usize) -> Vec<Self> = $zeros;
-                zeros(count)
-            }
-        }
-    )*};
-}
-
-elements! {
-    u8: |count| vec![0; count];
-    u32: |count| vec![0; count];
-    i16: |count| vec![0; count];
-    i32: |count| vec![0; count];
-    i64: |count| vec![0; count];
-    // Of these the allocator cannot tell by itself that zero is all zero bits.
-    bf16: |count| vec![0_u16; count].reinterpret_into();
-    f16: |count| vec![0_u16; count].reinterpret_into();
-    f32: |count| vec![0.0; count];
-    f64: |count| vec![0.0; count];
-}
-
-/// The bytes of memory that this machine has in all; `None` where the system does not tell.
-pub(crate) fn machine_memory() -> Option<u64> {
-    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    {
-        let system = rustix::system::sysinfo();
-        let units = system.totalram.saturating_add(system.totalswap);
-        Some(units.saturating_mul(system.mem_unit.into()))
-    }
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-    None
-}
 
 /// Runs `$body` with `$T` as the element type of a dtype that a bundle can hold, `$other` for the
 /// rest.
@@ -168,4 +136,34 @@ pub(crate) fn describe(dtype: DType, shape: &[usize]) -> String {
 /// A dtype as safetensors writes it: `F32`.
 pub(crate) fn name(dtype: DType) -> String {
     format!("{dtype:?}")
+}
+
+/// Why there can be no network of that name: files are named after networks.
+pub(crate) fn name_defect(network: &str) -> Option<String> {
+    let is_word = network
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if network.is_empty() || network.len() > LONGEST_NAME || !is_word {
+        return Some(format!(
+            "`{network}` is no name of a network: 1 to {LONGEST_NAME} of a-z, A-Z, 0-9 and _"
+        ));
+    }
+    let kept_for = match network {
+        GOLDEN => "the behaviour check",
+        CHECKPOINT => "the state of training",
+        _ => return None,
+    };
+    Some(format!(
+        "no network can be called `{network}`: {network}.safetensors is kept for {kept_for}"
+    ))
+}
+
+/// An error unless a model can be of that dtype.
+pub(crate) fn check_model_dtype(dtype: DType) -> Result<()> {
+    match dtype {
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Ok(()),
+        other => Err(Error::new(format_args!(
+            "a model is of dtype F32, F64, F16 or BF16, not {other:?}"
+        ))),
+    }
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 /// What training needs, beside the model, to go on as if it had never stopped: values and tensors
 /// by names that whoever trains gives them.
 ///
-/// [`AnyModel::save_checkpoint`](crate::AnyModel::save_checkpoint) commits it together with the
-/// model, and [`Bundle::checkpoint`](crate::Bundle::checkpoint) reads it.
+/// It is saved as part of a [`Snapshot`](crate::Snapshot), so that model and state are committed
+/// together; [`Bundle::checkpoint`](crate::Bundle::checkpoint) reads it.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
     values: Map<String, Value>,

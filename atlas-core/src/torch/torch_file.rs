@@ -14,8 +14,8 @@ use super::legacy::{self, LegacyStorages, Pickles};
 use super::pickle::{self, Pickle};
 use super::tensor_ref::{StorageRef, TensorRef};
 use super::values::Value;
-use crate::params::Problem;
-use crate::storage::{self, Element};
+use crate::error::Problem;
+use crate::tensors;
 
 /// Views may repeat the elements of their storages, up to this many times what the file holds.
 const MOST_REPEATS: u64 = 16;
@@ -153,7 +153,7 @@ fn check(tensor: &TensorRef<'_>, stored: Option<u64>, budget: &mut u64) -> Resul
     let TorchDtype { name, size, dtype } = tensor.dtype;
     let dtype =
         dtype.ok_or_else(|| format!("it is of dtype torch.{name}, which no bundle can hold"))?;
-    let bytes = storage::byte_count(dtype, shape)
+    let bytes = tensors::byte_count(dtype, shape)
         .ok_or_else(|| format!("a tensor of shape {shape:?} is larger than any memory"))?;
     let unit = storage.dtype.map_or(1, |_| size);
     let described = storage.count.checked_mul(unit).map(|bytes| bytes as u64);
@@ -184,18 +184,16 @@ fn materialise(bytes: &[u8], dtype: DType, tensor: &TensorRef<'_>) -> Result<Ten
     let shape = Shape::from(tensor.shape.as_slice());
     let count = shape.elem_count();
     let no_memory = || format!("there is no memory for {count} elements");
-    storage::with_element!(dtype, T => {
-        if Vec::<T>::new().try_reserve_exact(count).is_err() {
-            return Err(no_memory());
-        }
-        let mut elements = <T as Element>::zeros(count);
+    tensors::with_element!(dtype, T => {
+        let elements = bytemuck::allocation::try_zeroed_vec::<T>(count);
+        let mut elements = elements.map_err(|()| no_memory())?;
         let into = bytemuck::cast_slice_mut(&mut elements);
         gather(bytes, tensor, into, size_of::<T>()).ok_or("its storage is too short")?;
         if !tensor.dtype.is_element(into) {
             let name = tensor.dtype.name;
             return Err(format!("it is of dtype torch.{name}, and an element is neither 0 nor 1"));
         }
-        storage::tensor(elements, &shape, &Device::Cpu, false).map_err(|error| error.to_string())
+        tensors::tensor(elements, &shape, &Device::Cpu, false).map_err(|error| error.to_string())
     }, else Err(no_memory()))
 }
 

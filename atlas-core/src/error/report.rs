@@ -1,4 +1,4 @@
-//! Every problem of a set of parameters, in one list.
+//! What is wrong with a set of values, listed one by one.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Problem {
 
 /// A list of [`Problem`]s. Displayed one a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     problems: Vec<Problem>,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for Problem {
 
 impl Report {
     /// The problems in the order they were met.
-    pub fn problems(&self) -> &[Problem] {
+    pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
     }
 

@@ -1,0 +1,63 @@
+//! A model has the interfaces of the struct that it derefs to.
+
+use candle_core::Tensor;
+
+use super::{AtlasModel, Model};
+use crate::error::Result;
+use crate::interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
+
+impl<T: AtlasModel + Encoder> Encoder for Model<T> {
+    type Input = T::Input;
+
+    fn encode(&self, inputs: &[Self::Input]) -> Result<Tensor> {
+        (**self).encode(inputs)
+    }
+}
+
+impl<T: AtlasModel + Decoder> Decoder for Model<T> {
+    type Output = T::Output;
+
+    fn decode(&self, latents: &Tensor) -> Result<Vec<Self::Output>> {
+        (**self).decode(latents)
+    }
+}
+
+impl<T: AtlasModel + Sampler> Sampler for Model<T> {
+    fn latent_size(&self) -> usize {
+        (**self).latent_size()
+    }
+
+    fn prior(&self, draws: Draws, count: usize) -> Result<Tensor> {
+        (**self).prior(draws, count)
+    }
+
+    fn sample(
+        &self,
+        latents: &Tensor,
+        draws: Draws,
+        temperature: f64,
+    ) -> Result<Vec<Self::Output>> {
+        (**self).sample(latents, draws, temperature)
+    }
+}
+
+impl<T: AtlasModel + Objective> Objective for Model<T> {
+    type Input = T::Input;
+    type Example = T::Example;
+
+    fn prepare(&self, input: &Self::Input) -> Result<Self::Example> {
+        (**self).prepare(input)
+    }
+
+    fn size(&self, example: &Self::Example) -> usize {
+        (**self).size(example)
+    }
+
+    fn weights(&self) -> &'static [Weight] {
+        (**self).weights()
+    }
+
+    fn loss(&self, batch: &[&Self::Example], step: &mut Step) -> Result<Loss> {
+        (**self).loss(batch, step)
+    }
+}
