@@ -122,79 +122,92 @@ pub(super) fn read(file: &File, path: &Path, expected: &TensorFile) -> Result<Te
         let why = "its header is not that of the tensors that atlas.json lists";
         return Err(Error::corrupt(path, why));
     }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&head);
-    let mut offset = head.len() as u64;
-    let mut read = Tensors::new();
+    let mut values = Vec::with_capacity(layout.parts.len());
     for part in &layout.parts {
-        let info = &expected.tensors[part.index];
-        let tensor = read_tensor(file, path, info, part.bytes, offset, &mut hasher)?;
-        read.insert(info.name.clone(), tensor);
-        offset += part.bytes as u64;
+        values.push(zeros(path, &expected.tensors[part.index], part.bytes)?);
     }
-    if hasher.finalize().to_hex().as_str() != expected.blake3 {
+    let parts = values.iter_mut().map(|elements| elements.bytes()).collect();
+    // From a thread of the pool: each step would wake one otherwise.
+    let digest = rayon::scope(|_| read_parts(file, &head, parts)).map_err(failed)?;
+    if digest.to_hex().as_str() != expected.blake3 {
         return Err(Error::corrupt(
             path,
             "its digest does not match: it has been altered",
         ));
     }
+    let mut read = Tensors::new();
+    for (part, elements) in layout.parts.iter().zip(values) {
+        let TensorInfo { name, shape, .. } = &expected.tensors[part.index];
+        let tensor = elements.into_variable(&Shape::from(shape.as_slice()))?;
+        read.insert(name.clone(), tensor);
+    }
     Ok(read)
 }
 
-fn read_tensor(
-    file: &File,
-    path: &Path,
-    info: &TensorInfo,
-    bytes: usize,
-    offset: u64,
-    hasher: &mut blake3::Hasher,
-) -> Result<Tensor> {
+/// The elements of a tensor that is being read.
+trait Elements: Send {
+    fn bytes(&mut self) -> &mut [u8];
+
+    /// The tensor of that shape, on the CPU.
+    fn into_variable(self: Box<Self>, shape: &Shape) -> candle_core::Result<Tensor>;
+}
+
+impl<T: WithDType + bytemuck::Pod> Elements for Vec<T> {
+    fn bytes(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(self)
+    }
+
+    fn into_variable(self: Box<Self>, shape: &Shape) -> candle_core::Result<Tensor> {
+        tensors::tensor(*self, shape, &Device::Cpu, true)
+    }
+}
+
+/// Elements of so many bytes, all zero, in memory that the system has not touched yet.
+fn zeros(path: &Path, info: &TensorInfo, bytes: usize) -> Result<Box<dyn Elements>> {
     let unsupported = || {
         let why = format!("`{}`: no tensor is of dtype {:?}", info.name, info.dtype);
         Error::corrupt(path, why)
     };
     let dtype = tensors::tensor_dtype(info.dtype).ok_or_else(unsupported)?;
-    let shape = Shape::from(info.shape.as_slice());
     tensors::with_element!(dtype, T => {
-        let mut elements: Vec<T> = zeros(path, bytes / size_of::<T>())?;
-        read_bytes(file, offset, bytemuck::cast_slice_mut(&mut elements), hasher)
-            .map_err(|error| Error::io("read", path, error))?;
-        Ok(tensors::tensor(elements, &shape, &Device::Cpu, true)?)
+        match bytemuck::allocation::try_zeroed_vec::<T>(bytes / size_of::<T>()) {
+            Ok(elements) => Ok(Box::new(elements)),
+            Err(()) => {
+                let why = format!("there is no memory for {bytes} bytes");
+                Err(Error::too_large(path.display().to_string(), why))
+            }
+        }
     }, else Err(unsupported()))
 }
 
-/// So many zeros, in memory that the system has not touched yet.
-fn zeros<T: WithDType + bytemuck::Zeroable>(path: &Path, count: usize) -> Result<Vec<T>> {
-    bytemuck::allocation::try_zeroed_vec(count).map_err(|()| {
-        let bytes = count * size_of::<T>();
-        Error::too_large(
-            path.display().to_string(),
-            format!("there is no memory for {bytes} bytes"),
-        )
-    })
-}
-
-fn read_bytes(
+/// Fills the parts of a file that follow `head`; the digest of all. While a block is read, the one
+/// before it is digested.
+fn read_parts<'a>(
     file: &File,
-    offset: u64,
-    bytes: &mut [u8],
-    hasher: &mut blake3::Hasher,
-) -> io::Result<()> {
-    let mut offset = offset;
-    for block in bytes.chunks_mut(BLOCK) {
-        if block.len() < SMALL {
+    head: &'a [u8],
+    parts: Vec<&'a mut [u8]>,
+) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut offset = head.len() as u64;
+    let mut before = head;
+    for block in parts.into_iter().flat_map(|part| part.chunks_mut(BLOCK)) {
+        if block.len() + before.len() < SMALL {
+            hasher.update(before);
             file.read_exact_at(block, offset)?;
-            hasher.update(block);
         } else {
-            let pieces = block.par_chunks_mut(PIECE).enumerate();
-            pieces.try_for_each(|(index, piece)| {
-                file.read_exact_at(piece, offset + (index * PIECE) as u64)
-            })?;
-            hasher.update_rayon(block);
+            let read = || read_block(file, offset, block);
+            rayon::join(read, || hasher.update_rayon(before)).0?;
         }
         offset += block.len() as u64;
+        before = block;
     }
-    Ok(())
+    hasher.update_rayon(before);
+    Ok(hasher.finalize())
+}
+
+fn read_block(file: &File, offset: u64, block: &mut [u8]) -> io::Result<()> {
+    let pieces = block.par_chunks_mut(PIECE).enumerate();
+    pieces.try_for_each(|(index, piece)| file.read_exact_at(piece, offset + (index * PIECE) as u64))
 }
 
 #[cfg(test)]
@@ -234,14 +247,17 @@ mod tests {
                 .flat_map(|edge| [edge - 1, edge, edge + 1]),
         );
         for size in sizes {
-            let mut hasher = blake3::Hasher::new();
-            let mut read = vec![0xEE; size];
-            read_bytes(&file, 7, &mut read, &mut hasher).unwrap();
-            assert!(read == bytes[7..7 + size], "{size} bytes");
-            assert_eq!(hasher.finalize(), blake3::hash(&read), "{size} bytes");
+            for length in [size.max(1), 100_000, BLOCK + 3] {
+                let mut read = vec![0xEE; size];
+                let digest =
+                    read_parts(&file, &bytes[..7], read.chunks_mut(length).collect()).unwrap();
+                assert!(read == bytes[7..7 + size], "{size} bytes by {length}");
+                let expected = blake3::hash(&bytes[..7 + size]);
+                assert_eq!(digest, expected, "{size} bytes by {length}");
+            }
         }
         let mut beyond = vec![0; bytes.len() + 1];
-        let error = read_bytes(&file, 0, &mut beyond, &mut blake3::Hasher::new()).unwrap_err();
+        let error = read_parts(&file, &[], vec![&mut beyond]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }
