@@ -1,4 +1,19 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where to find it
+//!
+//! | to | see |
+//! |---|---|
+//! | declare a model | [the guide](guide::declare), [`derive(AtlasModel)`](macro@AtlasModel) |
+//! | create, save, load | [`AtlasModel::create`], [`Model::save`], [`AtlasModel::load`] |
+//! | train | [your own loop](guide::own_loop) |
+//! | prove that it behaves as it did | [the guide](guide::behaviour), [`Golden`] |
+//! | read bundles of older versions | [the guide](guide::migration) |
+//! | serve | [the guide](guide::serve), [`Encoder`], [`Decoder`] |
+//! | bring a model of candle | [the guide](guide::existing) |
+//! | bring weights | [the guide](guide::weights), [`Model::from_snapshot`] |
+//! | choose an architecture by name | [`Registry`] |
+//! | look at a bundle without its type | [`Bundle`], [the format](format) |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -9,6 +24,7 @@ extern crate self as atlas_core;
 mod build;
 mod bundle;
 mod error;
+pub mod guide;
 mod init;
 mod interface;
 mod migration;

@@ -59,8 +59,10 @@ pub trait Golden: AtlasModel {
 #[doc(hidden)]
 pub struct GoldenFns<T> {
     inputs: fn(&T) -> Result<GoldenInputs>,
-    outputs: fn(&T, &GoldenInputs) -> Result<Vec<(String, Tensor)>>,
+    outputs: OutputsFn<T>,
 }
+
+type OutputsFn<T> = fn(&T, &GoldenInputs) -> Result<Vec<(String, Tensor)>>;
 
 impl<T: Golden> GoldenFns<T> {
     /// The functions of `T`.

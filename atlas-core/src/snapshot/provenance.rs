@@ -61,3 +61,15 @@ impl Provenance {
         self.notes.insert(topic.into(), note);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_candle_is_the_one_that_is_built_with() {
+        let lock = include_str!("../../../Cargo.lock");
+        let package = format!("name = \"candle-core\"\nversion = \"{CANDLE}\"\n");
+        assert!(lock.contains(&package), "candle-core is not {CANDLE}");
+    }
+}

@@ -1,0 +1,22 @@
+//! How to do what Atlas is for, step by step. All code on these pages is run by the tests.
+
+#[doc = include_str!("../docs/declare.md")]
+pub mod declare {}
+
+#[doc = include_str!("../docs/own_loop.md")]
+pub mod own_loop {}
+
+#[doc = include_str!("../docs/behaviour.md")]
+pub mod behaviour {}
+
+#[doc = include_str!("../docs/migration.md")]
+pub mod migration {}
+
+#[doc = include_str!("../docs/serve.md")]
+pub mod serve {}
+
+#[doc = include_str!("../docs/existing.md")]
+pub mod existing {}
+
+#[doc = include_str!("../docs/weights.md")]
+pub mod weights {}
