@@ -13,7 +13,7 @@
 //! | bring a model of candle | [the guide](guide::existing) |
 //! | bring weights | [the guide](guide::weights), [`Model::from_snapshot`] |
 //! | choose an architecture by name | [`Registry`] |
-//! | look at a bundle without its type | [`Bundle`], [the format](format) |
+//! | look at a bundle without its type | [`Bundle`], [the format](mod@format) |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
