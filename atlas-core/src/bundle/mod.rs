@@ -85,7 +85,7 @@ impl Bundle {
     /// ```
     ///
     /// # Errors
-    /// As [`Bundle::open`]; what `read` returns.
+    /// If there is no bundle at `path`, or its manifest is not as it was saved; what `read` returns.
     pub fn read<R, E: From<Error>>(
         path: impl AsRef<Path>,
         mut read: impl FnMut(&Self) -> Result<R, E>,

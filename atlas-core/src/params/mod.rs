@@ -103,8 +103,8 @@ pub trait Params: ParamValue + serde::Serialize {
     /// written as JSON (`[64,32]`) or separated by commas (`64,32`).
     ///
     /// # Errors
-    /// As [`Params::from_overrides`], and for a text without `=`, an unknown path or a value that
-    /// cannot be read as the parameter's type.
+    /// A [report](Error::problems) of every text without `=`, unknown path and value that cannot be
+    /// read as the parameter's type; if there is none, of what [`Params::from_overrides`] finds.
     fn from_assignments<S: AsRef<str>>(assignments: impl IntoIterator<Item = S>) -> Result<Self> {
         let schema = Self::schema();
         let overrides = schema.overrides(Value::Object(Default::default()), assignments)?;
@@ -166,7 +166,7 @@ impl Schema {
     /// Checks overrides without reading them into a type.
     ///
     /// # Errors
-    /// As [`Params::from_overrides`].
+    /// A [report](Error::problems) of all that [`Params::from_overrides`] would refuse.
     pub fn check_overrides(&self, overrides: &Value) -> Result<()> {
         let complete = complete::complete(self, overrides);
         check::check(self, &complete, Absent::IsRequired).into_result(Error::params)

@@ -123,9 +123,10 @@ fn member(
     let read = (&mut member).take(size).read_to_end(&mut bytes);
     read.map_err(|error| failed(&error))?;
     let end = member.read(&mut [0]).map_err(|error| failed(&error))?;
-    match bytes.len() as u64 == size && end == 0 {
-        true => Ok(bytes),
-        false => Err(failed(&"it is cut off")),
+    if bytes.len() as u64 == size && end == 0 {
+        Ok(bytes)
+    } else {
+        Err(failed(&"it is cut off"))
     }
 }
 

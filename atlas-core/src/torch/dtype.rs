@@ -62,9 +62,10 @@ impl TorchDtype {
     /// The byte that follows those of an integer where it takes more of them: its sign.
     pub(super) fn extension(self, integer: &[u8]) -> u8 {
         let is_negative = integer.last().is_some_and(|byte| *byte >= 0x80);
-        match self.name.starts_with("int") && is_negative {
-            true => 0xFF,
-            false => 0,
+        if self.name.starts_with("int") && is_negative {
+            0xFF
+        } else {
+            0
         }
     }
 

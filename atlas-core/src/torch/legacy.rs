@@ -91,9 +91,10 @@ fn check_machine(machine: &Pickle<'_>) -> Result<(), String> {
             (Value::Text("little_endian"), Value::Bool(true))
         )
     };
-    match items.iter().any(is_little) {
-        true => Ok(()),
-        false => Err("its byte order is `big`; only little-endian is read".to_owned()),
+    if items.iter().any(is_little) {
+        Ok(())
+    } else {
+        Err("its byte order is `big`; only little-endian is read".to_owned())
     }
 }
 
@@ -133,9 +134,10 @@ impl LegacyStorages {
             }
             at = end;
         }
-        match at == size {
-            true => Ok(Self { file, places }),
-            false => Err(format!("{} bytes follow its last storage", size - at)),
+        if at == size {
+            Ok(Self { file, places })
+        } else {
+            Err(format!("{} bytes follow its last storage", size - at))
         }
     }
 }

@@ -67,9 +67,10 @@ impl<'a> Machine<'a> {
             let [opcode] = self.array()?;
             if opcode == b'.' {
                 let root = self.pop()?;
-                return match self.stack.is_empty() && self.marks.is_empty() {
-                    true => Ok(root),
-                    false => Err("it ends with values left over".to_owned()),
+                return if self.stack.is_empty() && self.marks.is_empty() {
+                    Ok(root)
+                } else {
+                    Err("it ends with values left over".to_owned())
                 };
             }
             self.step(opcode)
@@ -218,9 +219,10 @@ impl<'a> Machine<'a> {
 
     fn count(&mut self, values: usize) -> Result<()> {
         self.made = self.made.saturating_add(values);
-        match self.made <= MOST_VALUES {
-            true => Ok(()),
-            false => Err(format!("it makes more than {MOST_VALUES} values")),
+        if self.made <= MOST_VALUES {
+            Ok(())
+        } else {
+            Err(format!("it makes more than {MOST_VALUES} values"))
         }
     }
 
@@ -233,9 +235,10 @@ impl<'a> Machine<'a> {
     /// The value on top; what lies below the last mark is out of reach.
     fn pop(&mut self) -> Result<Value<'a>> {
         let bottom = self.marks.last().copied().unwrap_or(0);
-        match self.stack.len() > bottom {
-            true => self.stack.pop().ok_or_else(empty),
-            false => Err(empty()),
+        if self.stack.len() > bottom {
+            self.stack.pop().ok_or_else(empty)
+        } else {
+            Err(empty())
         }
     }
 

@@ -102,9 +102,10 @@ pub(super) fn rebuild_tensor<'a>(
         shape: sizes(values, shape)?,
         strides: sizes(values, strides)?,
     };
-    match tensor.shape.len() == tensor.strides.len() {
-        true => Ok(tensor),
-        false => Err("a tensor has more dimensions than strides, or fewer".to_owned()),
+    if tensor.shape.len() == tensor.strides.len() {
+        Ok(tensor)
+    } else {
+        Err("a tensor has more dimensions than strides, or fewer".to_owned())
     }
 }
 

@@ -72,12 +72,13 @@ fn tensors(
     let mut used: BTreeMap<&str, StorageRef<'_>> = BTreeMap::new();
     for (name, tensor) in &entries {
         let first = used.entry(tensor.storage.key).or_insert(tensor.storage);
-        let checked = match *first == tensor.storage {
-            true => check(tensor, storages.bytes(tensor.storage.key), &mut budget),
-            false => Err(format!(
+        let checked = if *first == tensor.storage {
+            check(tensor, storages.bytes(tensor.storage.key), &mut budget)
+        } else {
+            Err(format!(
                 "storage `{}` has two descriptions",
                 tensor.storage.key
-            )),
+            ))
         };
         match checked {
             Ok(dtype) => {

@@ -28,9 +28,10 @@ impl From<Error> for Findings {
 
 fn findings(bundle: &Bundle) -> Result<(), Findings> {
     let findings = bundle.findings();
-    match findings.is_empty() {
-        true => Ok(()),
-        false => Err(Findings(findings)),
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(Findings(findings))
     }
 }
 

@@ -206,12 +206,11 @@ fn with_mounts() -> Option<Command> {
     let probe = namespace()
         .args(["mount", "-t", "tmpfs", "tmpfs", "/tmp"])
         .output();
-    match probe.is_ok_and(|probe| probe.status.success()) {
-        true => Some(namespace()),
-        false => {
-            eprintln!("skipped: this user may not mount file systems, not even unseen ones");
-            None
-        }
+    if probe.is_ok_and(|probe| probe.status.success()) {
+        Some(namespace())
+    } else {
+        eprintln!("skipped: this user may not mount file systems, not even unseen ones");
+        None
     }
 }
 
