@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use atlas_core::{Bundle, ImportOptions};
+use atlas_core::prelude::*;
+use atlas_core::{Bundle, torch};
 use atlas_models::chem::{Smiles, Vocabulary};
 use atlas_models::models;
 use serde_json::{Value, json};
@@ -70,13 +71,13 @@ fn a_pytorch_module_loads_every_network_and_computes_the_same() {
     ] {
         let mut overrides = overrides;
         overrides["vocabulary"] = vocabulary().into();
-        let options = atlas_core::CreateOptions::new().seed(7);
+        let options = CreateOptions::new().seed(7);
         let model = models::registry()
             .create("gru-vae", &overrides, options)
             .unwrap();
         let folder = TempDir::new().unwrap();
         let bundle = folder.path().join("bundle");
-        model.save(&bundle).unwrap();
+        model.snapshot().unwrap().save(&bundle).unwrap();
         let compared = compared(&python, &bundle);
         eprintln!("differences from PyTorch: {compared}");
         assert_eq!(compared["molecules"], 12);
@@ -92,9 +93,11 @@ fn a_pytorch_module_loads_every_network_and_computes_the_same() {
 #[test]
 fn a_model_that_pytorch_saved_is_imported_and_computes_the_same() {
     let source = folder().join("gru-vae");
-    let model = models::registry()
-        .import("gru-vae", &source, ImportOptions::new())
-        .unwrap();
+    let registry = models::registry();
+    let known = registry.model("gru-vae").unwrap();
+    let snapshot = torch::read(&source, known.name(), known.version(), known.networks()).unwrap();
+    let options = LoadOptions::new().golden(false);
+    let model = registry.from_snapshot(snapshot, &options).unwrap();
     let args: Value =
         serde_json::from_slice(&std::fs::read(source.join("args.json")).unwrap()).unwrap();
     assert_eq!(model.params_json(), args);
@@ -116,8 +119,8 @@ fn a_model_that_pytorch_saved_is_imported_and_computes_the_same() {
 
     let target = TempDir::new().unwrap();
     let bundle = target.path().join("bundle");
-    model.save(&bundle).unwrap();
-    let loaded = models::registry().load(&bundle).unwrap();
+    model.snapshot().unwrap().save(&bundle).unwrap();
+    let loaded = registry.load(&bundle, &LoadOptions::new()).unwrap();
     assert_eq!(loaded.digest().unwrap(), model.digest().unwrap());
     let opened = Bundle::open(&bundle).unwrap();
     assert_eq!(opened.digest(), model.digest().unwrap());

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use atlas_core::{AtlasModel, Bundle};
+use atlas_core::Bundle;
+use atlas_core::prelude::*;
 use atlas_fuzz::{FILES, Subject, WHOLE};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

@@ -19,9 +19,9 @@ struct Everything {
     #[param(default = 1)]
     large: u64,
     #[param(default = 1)]
-    wide: u128,
+    wide: u64,
     #[param(default = -1, max = 5)]
-    wide_signed: i128,
+    wide_signed: i64,
     #[param(default = 0.5, min = 0.0, max = 1.0)]
     fraction: f32,
     #[param(default = 1e-3)]

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::sync::LazyLock;
 
-use atlas_core::ImportOptions;
 use atlas_core::prelude::*;
+use atlas_core::torch;
 use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 use libfuzzer_sys::fuzz_target;
@@ -52,7 +52,15 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn import(bytes: &[u8]) {
     fs::write(FOLDER.path().join("net.pt"), bytes).expect("a write");
-    let model = match Imported::import(FOLDER.path(), ImportOptions::new()) {
+    let snapshot = torch::read(
+        FOLDER.path(),
+        Imported::NAME,
+        Imported::VERSION,
+        Imported::NETWORKS,
+    );
+    let options = LoadOptions::new().golden(false);
+    let model = snapshot.and_then(|snapshot| Model::<Imported>::from_snapshot(snapshot, &options));
+    let model = match model {
         Ok(model) => model,
         Err(error) => {
             assert!(error.is_import() || error.is_mismatch(), "{error}");

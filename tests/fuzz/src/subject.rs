@@ -1,7 +1,6 @@
 //! The model whose bundles are damaged.
 
 use atlas_core::prelude::*;
-use atlas_core::{Error, GoldenInputs, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Init, Linear, Module, VarBuilder, linear};
 

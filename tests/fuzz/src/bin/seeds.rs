@@ -21,7 +21,7 @@ const VOCABULARY: &str = "<pad>\n<start>\n<end>\nC\nCl\n(\n[nH]\n)\n=\nO";
 const PARAMETERS: [&str; 8] = [
     "{}",
     r#"{"flag": false, "small": 24, "signed": -1, "large": 18446744073709551615, "rate": 5e-324}"#,
-    r#"{"wide": "340282366920938463463374607431768211455", "wide_signed": -7, "fraction": 0.1}"#,
+    r#"{"wide": 18446744073709551615, "wide_signed": -7, "fraction": 0.1}"#,
     r#"{"side": {"wide": 3, "narrow": 2}, "other": {"narrow": 1}, "more": [{"wide": 9}, {}]}"#,
     r#"{"names": null, "cell": "rnn-2", "pair": [1, 9], "even": 2, "sorted": [], "text": "é"}"#,
     "small=32\nside.wide=9\nmore[0].narrow=1\npair=3,4\nnames=null",
