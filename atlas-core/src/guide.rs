@@ -6,6 +6,10 @@ pub mod declare {}
 #[doc = include_str!("../docs/own_loop.md")]
 pub mod own_loop {}
 
+#[cfg(feature = "train")]
+#[doc = include_str!("../docs/train.md")]
+pub mod train {}
+
 #[doc = include_str!("../docs/behaviour.md")]
 pub mod behaviour {}
 

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | declare a model | [the guide](guide::declare), [`derive(AtlasModel)`](macro@AtlasModel) |
 //! | create, save, load | [`AtlasModel::create`], [`Model::save`], [`AtlasModel::load`] |
-//! | train | [your own loop](guide::own_loop) |
+//! | train | [the loop of Atlas](guide::train), [your own](guide::own_loop) |
 //! | prove that it behaves as it did | [the guide](guide::behaviour), [`Golden`] |
 //! | read bundles of older versions | [the guide](guide::migration) |
 //! | serve | [the guide](guide::serve), [`Encoder`], [`Decoder`] |
