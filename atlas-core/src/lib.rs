@@ -10,15 +10,18 @@ mod checkpoint;
 mod error;
 mod golden;
 mod import;
-mod init;
 mod interface;
 mod migration;
 mod model;
 mod network;
+mod objective;
 pub mod params;
 mod provenance;
+pub mod random;
 mod registry;
 mod storage;
+#[cfg(feature = "train")]
+pub mod train;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
@@ -31,19 +34,21 @@ pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use golden::{Golden, GoldenInputs};
 pub use import::ImportOptions;
-pub use interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
+pub use interface::{Decoder, Encoder, Sampler};
 pub use migration::{Migrating, Migration};
 pub use model::{AnyModel, AtlasModel, CreateOptions, Model};
 pub use network::{NetworkVars, Networks};
+pub use objective::{Loss, LossWeight, Objective, Step};
 pub use params::{Choice, ParamValue, Params};
 pub use provenance::Provenance;
+pub use random::Draws;
 pub use registry::{Entry, Registry};
 
 /// What a file that declares or uses models needs.
 pub mod prelude {
     pub use crate::{
         AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Draws, Encoder, Golden, LoadOptions,
-        Loss, Model, Objective, ParamValue, Params, Registry, Sampler, Step,
+        Loss, LossWeight, Model, Objective, ParamValue, Params, Registry, Sampler, Step,
     };
 }
 

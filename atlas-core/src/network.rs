@@ -12,7 +12,7 @@ use candle_nn::{Init, VarBuilder};
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::params::{Problem, Report};
-use crate::{init, storage};
+use crate::{random, storage};
 
 /// The tensors of one network, by name, in the order of their names.
 #[derive(Clone, Debug)]
@@ -383,7 +383,7 @@ impl NetworkBackend {
                 limit,
             } => {
                 self.spend(name, shape, dtype, budget, *limit)?;
-                init::variable(*seed, &self.network, name, shape, init, dtype, device)
+                random::variable(*seed, &self.network, name, shape, init, dtype, device)
             }
         }
     }

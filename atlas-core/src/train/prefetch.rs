@@ -3,31 +3,31 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use atlas_core::Result;
-
-use crate::data::{Epoch, Examples};
+use super::batches::EpochBatches;
+use super::dataset::Dataset;
+use crate::error::Result;
 
 /// Batches that are ready before the step needs them.
-const AHEAD: usize = 2;
+const READY: usize = 2;
 
-/// A batch and where it comes from.
-pub(super) struct Batch<E> {
+/// The examples of a batch, and their indices.
+pub(super) struct Batch<I> {
     pub(super) indices: Vec<u32>,
-    pub(super) examples: Vec<E>,
+    pub(super) examples: Vec<I>,
 }
 
-/// Runs `train` on the batches of an epoch that are not done yet, which another thread reads ahead.
-pub(super) fn with_batches<E: Send, R>(
-    order: &Epoch,
+/// Runs `train` on the batches of an epoch after the first `done`. Another thread reads them.
+pub(super) fn with_batches<I: Send, R>(
+    batches: &EpochBatches,
     done: usize,
-    examples: &dyn Examples<E>,
-    train: impl FnOnce(Receiver<Result<Batch<E>>>) -> R,
+    data: &dyn Dataset<I>,
+    train: impl FnOnce(Receiver<Result<Batch<I>>>) -> R,
 ) -> R {
     thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(AHEAD);
+        let (sender, receiver) = sync_channel(READY);
         scope.spawn(move || {
-            for indices in order.iter().skip(done) {
-                let batch = examples.read(indices).map(|examples| Batch {
+            for indices in batches.iter().skip(done) {
+                let batch = data.read(indices).map(|examples| Batch {
                     indices: indices.to_vec(),
                     examples,
                 });
