@@ -25,16 +25,18 @@ mod build;
 mod bundle;
 mod error;
 pub mod guide;
-mod init;
 mod interface;
 mod migration;
 mod model;
 pub mod params;
+pub mod random;
 mod registry;
 mod snapshot;
 mod tensors;
 #[cfg(feature = "torch")]
 pub mod torch;
+#[cfg(feature = "train")]
+pub mod train;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
@@ -48,9 +50,10 @@ pub use {candle_core, candle_nn};
 pub use build::{Network, NetworkBuilder};
 pub use bundle::{Bundle, NetworkFile, StoredTensor};
 pub use error::{Error, Problem, Result};
-pub use interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
+pub use interface::{Decoder, Encoder, Loss, LossWeight, Objective, Sampler, Step};
 pub use model::{AnyModel, AtlasModel, CreateOptions, Golden, LoadOptions, Model};
 pub use params::{Choice, ParamValue, Params};
+pub use random::Draws;
 pub use registry::{RegisteredModel, Registry};
 pub use snapshot::{Checkpoint, GoldenInputs, GoldenRecord, Provenance, Snapshot};
 
@@ -58,7 +61,8 @@ pub use snapshot::{Checkpoint, GoldenInputs, GoldenRecord, Provenance, Snapshot}
 pub mod prelude {
     pub use crate::{
         AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Draws, Encoder, Error, Golden,
-        GoldenInputs, LoadOptions, Loss, Model, Objective, Params, Result, Sampler, Step, Weight,
+        GoldenInputs, LoadOptions, Loss, LossWeight, Model, Objective, Params, Result, Sampler,
+        Step,
     };
 }
 

@@ -15,7 +15,7 @@ pub use network::Network;
 
 use crate::error::{Error, Report, Result};
 use crate::tensors::Tensors;
-use crate::{init, tensors};
+use crate::{random, tensors};
 use stored::StoredTensors;
 
 /// What a model's networks are built from: for each network a `VarBuilder` that knows whether
@@ -192,7 +192,7 @@ impl NetworkBackend {
                 limit,
             } => {
                 self.spend(name, shape, dtype, budget, *limit)?;
-                init::variable(*seed, &self.network, name, shape, init, dtype, device)
+                random::variable(*seed, &self.network, name, shape, init, dtype, device)
             }
         }
     }

@@ -4,7 +4,8 @@ use candle_core::Tensor;
 
 use super::{AtlasModel, Model};
 use crate::error::Result;
-use crate::interface::{Decoder, Draws, Encoder, Loss, Objective, Sampler, Step, Weight};
+use crate::interface::{Decoder, Encoder, Loss, LossWeight, Objective, Sampler, Step};
+use crate::random::Draws;
 
 impl<T: AtlasModel + Encoder> Encoder for Model<T> {
     type Input = T::Input;
@@ -43,21 +44,16 @@ impl<T: AtlasModel + Sampler> Sampler for Model<T> {
 
 impl<T: AtlasModel + Objective> Objective for Model<T> {
     type Input = T::Input;
-    type Example = T::Example;
 
-    fn prepare(&self, input: &Self::Input) -> Result<Self::Example> {
-        (**self).prepare(input)
+    fn size(&self, input: &Self::Input) -> Result<usize> {
+        (**self).size(input)
     }
 
-    fn size(&self, example: &Self::Example) -> usize {
-        (**self).size(example)
-    }
-
-    fn weights(&self) -> &'static [Weight] {
+    fn weights(&self) -> Vec<LossWeight> {
         (**self).weights()
     }
 
-    fn loss(&self, batch: &[&Self::Example], step: &mut Step) -> Result<Loss> {
+    fn loss(&self, batch: &[&Self::Input], step: &mut Step) -> Result<Loss> {
         (**self).loss(batch, step)
     }
 }

@@ -12,7 +12,8 @@ pub fn permutation(len: usize, seed: u64) -> Vec<usize> {
     order
 }
 
-pub(super) fn shuffle<T>(items: &mut [T], generator: &mut ChaCha8Rng) {
+/// Puts the items into an order that the generator draws.
+pub(crate) fn shuffle<T>(items: &mut [T], generator: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         items.swap(last, below(last as u64 + 1, generator) as usize);
     }

@@ -1,6 +1,6 @@
 //! How the weights of a loss rise while a model is trained.
 
-use atlas_core::Params;
+use crate::Params;
 
 /// The rise of some weights of the loss from a share of their height to all of it, in one or
 /// several cycles.

@@ -1,14 +1,16 @@
 //! What holds of the training loop, on a model as small as can be.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use atlas_core::prelude::*;
-use atlas_core::{Bundle, Checkpoint, Result, Weight};
-use atlas_models::train::{
-    Control, EpochReport, Observer, Outcome, Run, StepReport, Stopped, TrainParams, Training,
-    resume, train,
+use atlas_core::train::{
+    CheckpointSummary, Control, Dataset, EpochReport, Observer, Outcome, Run, StepReport, Stopped,
+    TrainParams, Training, resume, train,
 };
+use atlas_core::{Bundle, Checkpoint, Error, Result};
 use candle_core::{Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear, ops};
 
@@ -49,22 +51,25 @@ fn last(params: &RegressionParams, vb: VarBuilder) -> candle_core::Result<Linear
     linear(params.width, 1, vb)
 }
 
-const SPREAD: Weight = Weight {
-    name: "spread",
+const SPREAD: LossWeight = LossWeight {
+    name: Cow::Borrowed("spread"),
     default: 0.0,
-    doc: "mean square of the outputs",
+    doc: Cow::Borrowed("mean square of the outputs"),
 };
 
 impl Objective for Regression {
     type Input = [f32; 3];
-    type Example = [f32; 3];
 
-    fn prepare(&self, input: &[f32; 3]) -> Result<[f32; 3]> {
-        Ok(*input)
+    fn size(&self, input: &[f32; 3]) -> Result<usize> {
+        if input.iter().all(|number| number.is_finite()) {
+            Ok(1)
+        } else {
+            Err(Error::new("not three numbers"))
+        }
     }
 
-    fn weights(&self) -> &'static [Weight] {
-        &[SPREAD]
+    fn weights(&self) -> Vec<LossWeight> {
+        vec![SPREAD]
     }
 
     fn loss(&self, batch: &[&[f32; 3]], step: &mut Step) -> Result<Loss> {
@@ -85,7 +90,7 @@ impl Objective for Regression {
         };
         Ok(Loss {
             total,
-            parts: vec![("error", error), ("spread", spread)],
+            parts: vec![("error".into(), error), ("spread".into(), spread)],
         })
     }
 }
@@ -297,14 +302,6 @@ fn what_the_result_depends_on_can_be_recorded() {
         ) -> Result<Control> {
             Ok(Control::Stop)
         }
-        fn on_epoch(
-            &mut self,
-            _: &mut Model<Regression>,
-            _: &EpochReport,
-            _: &Training<'_>,
-        ) -> Result<Control> {
-            Ok(Control::Stop)
-        }
     }
     let mut records = Records::default();
     let mut run = run();
@@ -400,13 +397,7 @@ fn nothing_to_train_or_to_train_on_is_an_error() {
     frozen.set_frozen("first", true).unwrap();
     frozen.set_frozen("last", true).unwrap();
     assert!(message(&mut frozen, &run()).contains("every network is frozen"));
-    let error = train(
-        &mut model(Between::Nothing),
-        &Vec::new(),
-        &run(),
-        &mut Notes::default(),
-    )
-    .unwrap_err();
+    let error = train(&mut model(Between::Nothing), &Vec::new(), &run(), &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "there is nothing to train on");
     let params = TrainParams {
         learning_rate: f64::NAN,
@@ -417,6 +408,65 @@ fn nothing_to_train_or_to_train_on_is_an_error() {
     assert!(
         text.contains("`learning_rate`") && text.contains("`clip_norm`"),
         "{text}"
+    );
+}
+
+#[test]
+fn an_example_that_the_model_cannot_represent_is_named_before_the_first_step() {
+    let mut data = examples();
+    data[20][1] = f32::NAN;
+    let mut notes = Notes::default();
+    let error = train(&mut model(Between::Nothing), &data, &run(), &mut notes).unwrap_err();
+    assert_eq!(error.to_string(), "#20: not three numbers");
+    assert_eq!(notes.steps.len(), 0);
+}
+
+/// The same examples, each read when it is needed.
+struct Generated {
+    /// Indices in the order in which they were read, by batch.
+    read: Mutex<Vec<Vec<u32>>>,
+}
+
+impl Dataset<[f32; 3]> for Generated {
+    fn len(&self) -> usize {
+        examples().len()
+    }
+
+    fn read(&self, indices: &[u32]) -> Result<Vec<[f32; 3]>> {
+        self.read.lock().unwrap().push(indices.to_vec());
+        if indices.contains(&33) && indices.len() < 10 {
+            return Err(Error::new("line 34 is gone"));
+        }
+        examples().read(indices)
+    }
+
+    fn name(&self, index: u32) -> String {
+        format!("number {}", index + 1)
+    }
+}
+
+#[test]
+fn a_data_set_names_its_examples_and_its_failure_ends_training() {
+    let data = Generated {
+        read: Mutex::default(),
+    };
+    let mut notes = Notes::default();
+    let error = train(&mut model(Between::Nothing), &data, &run(), &mut notes).unwrap_err();
+    assert_eq!(error.to_string(), "line 34 is gone");
+    let read = data.read.into_inner().unwrap();
+    assert_eq!(read[0].len(), 50);
+    let failed = read.iter().skip(1).position(|batch| batch.contains(&33));
+    assert_eq!(Some(notes.steps.len()), failed);
+
+    let data = Generated {
+        read: Mutex::default(),
+    };
+    let error = train(&mut model(Between::Nan), &data, &run(), &mut ()).unwrap_err();
+    let error = error.to_string();
+    let (_, rows) = error.split_once("; the batch holds the rows ").unwrap();
+    assert!(
+        rows.split(", ").all(|row| row.starts_with("number ")),
+        "{error}"
     );
 }
 
@@ -436,17 +486,10 @@ impl Observer<Model<Regression>> for Stop<'_> {
         if step.step < self.after {
             return Ok(Control::Continue);
         }
-        model.save_checkpoint(self.path, &training.checkpoint()?)?;
+        let mut snapshot = model.snapshot()?;
+        snapshot.checkpoint = Some(training.checkpoint()?);
+        snapshot.save(self.path)?;
         Ok(Control::Stop)
-    }
-
-    fn on_epoch(
-        &mut self,
-        _: &mut Model<Regression>,
-        _: &EpochReport,
-        _: &Training<'_>,
-    ) -> Result<Control> {
-        Ok(Control::Continue)
     }
 }
 
@@ -477,6 +520,11 @@ fn a_run_that_stops_after_any_step_ends_as_if_it_had_not() {
     };
     for step in 1..=21 {
         let (mut model, checkpoint) = stopped_after(step, &path, &run);
+        let summary = CheckpointSummary::of(&checkpoint).unwrap();
+        assert_eq!(
+            (summary.steps, summary.epoch, summary.stopped),
+            (step, 1 + (step as usize - 1) / 7, None)
+        );
         let mut later = Notes::default();
         let outcome = resume(&mut model, &examples(), &run, &checkpoint, &mut later).unwrap();
         assert_eq!(model.digest().unwrap(), whole.digest().unwrap(), "{step}");
@@ -504,9 +552,9 @@ fn a_checkpoint_of_another_run_is_refused_with_all_that_differs() {
     );
     let error = error.unwrap_err().to_string();
     for part in [
-        "`params.adamw.beta1` = 0.5; it was begun with 0.9",
-        "`seed` = 10; it was begun with 9",
-        "`examples` = 7; it was begun with 50",
+        "`params.adamw.beta1` = 0.5: the run was begun with 0.9",
+        "`seed` = 10: the run was begun with 9",
+        "`examples` = 7: the run was begun with 50",
         "`mean/first/weight`: there is no such variable to train",
     ] {
         assert!(error.contains(part), "{part}: {error}");

@@ -1,10 +1,12 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
-use atlas_core::{Choice, Error, Params, Result};
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Storage, Tensor, Var, bail};
 use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::{Choice, Params};
 
 /// Which variables weight decay shrinks.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +37,24 @@ pub struct AdamWParams {
     pub decayed: Decayed,
 }
 
-/// The optimiser's state: for each variable the running means of its gradient and of the
+/// The optimiser and its state: for each variable the running means of its gradient and of the
 /// gradient's square.
+///
+/// ```
+/// use atlas_core::train::{AdamW, AdamWParams};
+/// use candle_core::{Device, Var};
+///
+/// let var = Var::new(&[1f32, -2.0], &Device::Cpu)?;
+/// let mut optimiser = AdamW::new(vec![var.clone()], AdamWParams::default())?;
+/// for _ in 0..500 {
+///     let loss = var.sqr()?.sum_all()?;
+///     let mut gradients = loss.backward()?;
+///     let gradient = gradients.remove(&var).unwrap();
+///     optimiser.step(&[gradient], 0.01, 1.0)?;
+/// }
+/// assert!(var.abs()?.max(0)?.to_scalar::<f32>()? < 0.01);
+/// # Ok::<(), atlas_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdamW {
     params: AdamWParams,
@@ -44,6 +62,7 @@ pub struct AdamW {
     steps: u64,
 }
 
+/// A variable and its state.
 #[derive(Debug)]
 struct Slot {
     var: Var,
@@ -52,8 +71,24 @@ struct Slot {
     decay: f64,
 }
 
+impl Slot {
+    /// An error unless a tensor is of the variable's shape and dtype.
+    fn check(&self, what: &str, tensor: &Tensor) -> Result<()> {
+        if tensor.dims() == self.var.dims() && tensor.dtype() == self.var.dtype() {
+            return Ok(());
+        }
+        Err(Error::new(format_args!(
+            "{what} of {:?} {:?} for a variable of {:?} {:?}",
+            tensor.dtype(),
+            tensor.dims(),
+            self.var.dtype(),
+            self.var.dims()
+        )))
+    }
+}
+
 impl AdamW {
-    /// An optimiser of `vars`, before its first step.
+    /// An optimiser of `vars`, which are on one device, before its first step.
     ///
     /// # Errors
     /// If there is no memory for the state.
@@ -99,17 +134,10 @@ impl AdamW {
             )));
         }
         for (slot, (mean, square)) in self.slots.iter().zip(moments) {
-            for moment in [mean, square] {
-                if moment.dims() != slot.var.dims() || moment.dtype() != slot.var.dtype() {
-                    return Err(Error::new(format_args!(
-                        "moments of {:?} {:?} for a variable of {:?} {:?}",
-                        moment.dtype(),
-                        moment.dims(),
-                        slot.var.dtype(),
-                        slot.var.dims()
-                    )));
-                }
-            }
+            slot.check("a moment", mean)?;
+            slot.check("a moment", square)?;
+        }
+        for (slot, (mean, square)) in self.slots.iter().zip(moments) {
             slot.mean.set(&mean.to_device(slot.var.device())?)?;
             slot.square.set(&square.to_device(slot.var.device())?)?;
         }
@@ -122,8 +150,11 @@ impl AdamW {
     /// moments are not: there is no way on from there.
     ///
     /// # Errors
-    /// If a tensor operation fails; a gradient of another shape than its variable is one cause.
+    /// If the gradients are not as many as the variables, or not of their shapes and dtypes;
+    /// nothing has moved then. If a tensor operation fails, some variables may have moved and
+    /// others not.
     pub fn step(&mut self, gradients: &[Tensor], rate: f64, scale: f64) -> Result<Vec<usize>> {
+        self.check(gradients)?;
         self.steps += 1;
         let count = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let AdamWParams {
@@ -132,8 +163,8 @@ impl AdamW {
             epsilon,
             ..
         } = self.params;
-        let mut not_finite = Vec::new();
-        for (index, (slot, gradient)) in self.slots.iter().zip(gradients).enumerate() {
+        let mut checks = Vec::with_capacity(gradients.len());
+        for (slot, gradient) in self.slots.iter().zip(gradients) {
             let update = Update {
                 beta1,
                 beta2,
@@ -143,11 +174,31 @@ impl AdamW {
                 correction: 1.0 / (1.0 - beta2.powi(count)),
                 keep: 1.0 - rate * slot.decay,
             };
-            if !update.apply(slot, &gradient.contiguous()?)? {
-                not_finite.push(index);
-            }
+            checks.push(update.apply(slot, gradient)?);
         }
-        Ok(not_finite)
+        if checks.is_empty() {
+            return Ok(Vec::new());
+        }
+        // All are read from their device at once.
+        let checks = Tensor::stack(&checks, 0)?.to_vec1::<f32>()?;
+        let places = checks.iter().enumerate();
+        Ok(places
+            .filter_map(|(place, check)| check.is_nan().then_some(place))
+            .collect())
+    }
+
+    fn check(&self, gradients: &[Tensor]) -> Result<()> {
+        if gradients.len() != self.slots.len() {
+            return Err(Error::new(format_args!(
+                "gradients of {} variables for {}",
+                gradients.len(),
+                self.slots.len()
+            )));
+        }
+        let slots = self.slots.iter().zip(gradients);
+        slots
+            .map(|(slot, gradient)| slot.check("a gradient", gradient))
+            .collect()
     }
 }
 
@@ -167,47 +218,52 @@ struct Update {
 }
 
 impl Update {
-    /// Whether all that it came to is finite.
-    fn apply(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
-        let is_fused = slot.var.device().is_cpu() && slot.var.dtype() == DType::F32;
-        match is_fused {
-            true => self.fused(slot, gradient),
-            false => self.composed(slot, gradient),
+    /// Moves one variable. A number that is no number (NaN) says that the variable or a moment is
+    /// not finite after it; it is on the variable's device.
+    fn apply(self, slot: &Slot, gradient: &Tensor) -> Result<Tensor> {
+        let is_plain = slot.var.dtype() == DType::F32 && slot.var.is_contiguous();
+        if is_plain && slot.var.device().is_cpu() {
+            let is_finite = self.in_one_pass(slot, &gradient.contiguous()?)?;
+            let check = if is_finite { 0f32 } else { f32::NAN };
+            Ok(Tensor::new(check, slot.var.device())?)
+        } else {
+            self.composed(slot, gradient)
         }
     }
 
     /// By candle's own operations, on any device.
-    fn composed(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
+    fn composed(self, slot: &Slot, gradient: &Tensor) -> Result<Tensor> {
         let gradient = (gradient * self.scale)?;
         let mean = ((slot.mean.as_tensor() * self.beta1)? + (&gradient * (1.0 - self.beta1))?)?;
         let square =
             ((slot.square.as_tensor() * self.beta2)? + (gradient.sqr()? * (1.0 - self.beta2))?)?;
         let step = (&mean / ((&square * self.correction)?.sqrt()? + self.epsilon)?)?;
         let moved = ((slot.var.as_tensor() * self.keep)? - (step * self.step)?)?;
+        // Zero times what is not finite is no number.
+        let zeros = (((&mean * 0.0)? + (&square * 0.0)?)? + (&moved * 0.0)?)?;
+        let check = zeros.sum_all()?.to_dtype(DType::F32)?;
         slot.var.set(&moved)?;
         slot.mean.set(&mean)?;
         slot.square.set(&square)?;
-        // Zero times what is not finite is no number.
-        let zeros = (((mean * 0.0)? + (square * 0.0)?)? + (moved * 0.0)?)?;
-        let sum = zeros.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        Ok(!sum.is_nan())
+        Ok(check)
     }
 
-    /// In place: one pass reads and writes every tensor once.
-    fn fused(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
-        // A gradient that is a variable itself could not be read while that is written.
-        let gradient = match storage_of(gradient) == storage_of(&slot.var) {
-            true => gradient.copy()?,
-            false => gradient.clone(),
+    /// Reads and writes every element once, on the CPU; whether all is finite after it.
+    fn in_one_pass(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
+        // A gradient that is the variable itself could not be read while that is written.
+        let gradient = if storage_of(gradient) == storage_of(&slot.var) {
+            gradient.copy()?
+        } else {
+            gradient.clone()
         };
         let (gradient, layout) = gradient.storage_and_layout();
         let Storage::Cpu(gradient) = &*gradient else {
             return Err(Error::new("the gradient is not on the CPU"));
         };
         let gradient = elements(gradient, layout)?;
-        let is_finite = lend(&slot.mean, |mean| {
-            lend(&slot.square, |square| {
-                lend(&slot.var, |weights| {
+        let is_finite = in_place(&slot.mean, |mean| {
+            in_place(&slot.square, |square| {
+                in_place(&slot.var, |weights| {
                     Ok(self.pass(weights, mean, square, gradient))
                 })
             })
@@ -215,8 +271,8 @@ impl Update {
         Ok(is_finite?)
     }
 
-    /// Whether all that it came to is finite. Each element is computed by itself, so that the
-    /// number of threads changes no bit.
+    /// Whether all is finite after it. Each element is computed by itself, so that the number of
+    /// threads changes no bit.
     fn pass(
         self,
         weights: &mut [f32],
@@ -241,7 +297,7 @@ impl Update {
         squares: &mut [f32],
         gradient: &[f32],
     ) -> bool {
-        // What is left of one must be taken before rounding: a beta can round to one.
+        // These are taken from one before rounding: a beta can round to one.
         let (new1, new2) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32);
         let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
         let (scale, epsilon) = (self.scale as f32, self.epsilon as f32);
@@ -268,29 +324,29 @@ fn storage_of(tensor: &Tensor) -> *const Storage {
     std::ptr::from_ref(&*tensor.storage_and_layout().0)
 }
 
-/// Runs `with` on the elements of a contiguous f32 tensor on the CPU.
-fn lend<R>(
+/// Runs `pass` on the elements of a contiguous f32 tensor on the CPU, which it may change.
+fn in_place<R>(
     tensor: &Tensor,
-    with: impl FnOnce(&mut [f32]) -> candle_core::Result<R>,
+    pass: impl FnOnce(&mut [f32]) -> candle_core::Result<R>,
 ) -> candle_core::Result<R> {
-    let lent = Lent(RefCell::new(Lending::Before(with)));
-    tensor.inplace_op1(&lent)?;
-    match lent.0.into_inner() {
-        Lending::After(result) => result,
-        _ => bail!("the elements were not lent"),
+    let pass = InPlace {
+        pass: Cell::new(Some(pass)),
+        result: Cell::new(None),
+    };
+    tensor.inplace_op1(&pass)?;
+    match pass.result.into_inner() {
+        Some(result) => result,
+        None => bail!("candle did not run an operation in place"),
     }
 }
 
-/// An operation in place that is a closure, which candle lends the elements of a tensor.
-struct Lent<F, R>(RefCell<Lending<F, R>>);
-
-enum Lending<F, R> {
-    Before(F),
-    Under,
-    After(candle_core::Result<R>),
+/// A closure as candle's operation in place: candle runs it on the elements of a tensor.
+struct InPlace<F, R> {
+    pass: Cell<Option<F>>,
+    result: Cell<Option<candle_core::Result<R>>>,
 }
 
-impl<F: FnOnce(&mut [f32]) -> candle_core::Result<R>, R> InplaceOp1 for Lent<F, R> {
+impl<F: FnOnce(&mut [f32]) -> candle_core::Result<R>, R> InplaceOp1 for InPlace<F, R> {
     fn name(&self) -> &'static str {
         "adamw"
     }
@@ -300,10 +356,7 @@ impl<F: FnOnce(&mut [f32]) -> candle_core::Result<R>, R> InplaceOp1 for Lent<F, 
             (Some((start, end)), CpuStorage::F32(elements)) => &mut elements[start..end],
             _ => bail!("an optimiser's tensors are contiguous f32"),
         };
-        if let Lending::Before(with) = self.0.replace(Lending::Under) {
-            let result = with(elements);
-            self.0.replace(Lending::After(result));
-        }
+        self.result.set(self.pass.take().map(|pass| pass(elements)));
         Ok(())
     }
 }
@@ -386,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fused_step_is_pytorchs_up_to_rounding() {
+    fn the_step_in_one_pass_is_pytorchs_up_to_rounding() {
         assert_near(DType::F32, 3e-6);
     }
 
@@ -476,6 +529,32 @@ mod tests {
                 _ => &[2],
             };
             assert_eq!(places, expected, "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_moves_unless_every_gradient_fits_its_variable() {
+        for dtype in [DType::F32, DType::F64] {
+            let ones = |size: usize| Tensor::ones(size, dtype, &Device::Cpu).unwrap();
+            let vars = [2, 3].map(|size| Var::from_tensor(&ones(size)).unwrap());
+            let mut optimiser = AdamW::new(vars.to_vec(), AdamWParams::default()).unwrap();
+            let mut message = |gradients: &[Tensor]| {
+                let error = optimiser.step(gradients, 0.1, 1.0).unwrap_err();
+                error.to_string()
+            };
+            assert_eq!(
+                message(&[ones(2), ones(2)]),
+                format!("a gradient of {dtype:?} [2] for a variable of {dtype:?} [3]")
+            );
+            assert_eq!(message(&[ones(2)]), "gradients of 1 variables for 2");
+            for (var, moment) in vars.iter().zip(optimiser.moments()) {
+                let sum = |tensor: &Tensor| {
+                    let sum = tensor.sum_all().unwrap().to_dtype(DType::F64).unwrap();
+                    sum.to_scalar::<f64>().unwrap()
+                };
+                assert_eq!(sum(var), var.elem_count() as f64);
+                assert_eq!((sum(moment.0), sum(moment.1)), (0.0, 0.0));
+            }
         }
     }
 

@@ -1,9 +1,8 @@
-//! What training can be told.
-
-use atlas_core::{Choice, Params};
+//! How a model is trained.
 
 use super::adamw::AdamWParams;
 use super::annealing::Annealing;
+use crate::{Choice, Params};
 
 /// How the learning rate moves after the warm-up.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +123,6 @@ mod tests {
 
     #[test]
     fn the_defaults_keep_their_own_constraints() {
-        use atlas_core::Params as _;
         TrainParams::default().validate().unwrap();
     }
 }

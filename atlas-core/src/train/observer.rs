@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use atlas_core::Result;
 use serde::{Deserialize, Serialize};
 
-use super::run::Training;
+use super::training::Training;
+use crate::error::Result;
 
-/// What goes on around the loop: progress, evaluation, saving.
+/// Follows a run: shows progress, evaluates, saves, or stops it. `()` is one that does nothing.
 pub trait Observer<M: ?Sized> {
-    /// Told once, before the first step. `training` is at the beginning, or where it goes on from.
+    /// Told once, before the first step. `training` is at the beginning of the run, or at the
+    /// checkpoint that it goes on from.
     ///
     /// # Errors
     /// An error ends training.
@@ -17,24 +18,33 @@ pub trait Observer<M: ?Sized> {
         Ok(())
     }
 
-    /// Told of every step. `training` is where training is after it.
+    /// Told of every step, after it. A checkpoint that `training` makes now goes on with the next
+    /// step.
     ///
     /// # Errors
     /// An error ends training.
-    fn on_step(&mut self, model: &mut M, step: &StepReport, training: &Training)
-    -> Result<Control>;
+    fn on_step(
+        &mut self,
+        _model: &mut M,
+        _step: &StepReport,
+        _training: &Training<'_>,
+    ) -> Result<Control> {
+        Ok(Control::Continue)
+    }
 
-    /// Told of every epoch, also of the one that the end of the time cuts short. `training` is at
-    /// the beginning of the next.
+    /// Told of every epoch, after it, also of one that the time limit cuts short. A checkpoint that
+    /// `training` makes now goes on with the next epoch.
     ///
     /// # Errors
     /// An error ends training.
     fn on_epoch(
         &mut self,
-        model: &mut M,
-        epoch: &EpochReport,
-        training: &Training<'_>,
-    ) -> Result<Control>;
+        _model: &mut M,
+        _epoch: &EpochReport,
+        _training: &Training<'_>,
+    ) -> Result<Control> {
+        Ok(Control::Continue)
+    }
 
     /// What messages call the last good checkpoint, if there is one.
     fn last_checkpoint(&self) -> Option<String> {
@@ -42,12 +52,14 @@ pub trait Observer<M: ?Sized> {
     }
 }
 
+impl<M: ?Sized> Observer<M> for () {}
+
 /// Whether training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// It does.
+    /// Training goes on.
     Continue,
-    /// It ends here.
+    /// Training ends here.
     Stop,
 }
 
@@ -69,7 +81,7 @@ pub struct StepReport {
     /// The loss that was minimised, averaged over the batch's examples.
     pub loss: f64,
     /// Its parts, before their weights.
-    pub parts: Vec<(&'static str, f64)>,
+    pub parts: Vec<(String, f64)>,
     /// The learning rate of the step.
     pub learning_rate: f64,
     /// Length of the gradient before it was clipped.
@@ -103,19 +115,19 @@ pub struct EpochReport {
     pub is_last: bool,
 }
 
-/// How training ended.
+/// Why training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
     /// All epochs were done.
     Finished,
-    /// The time was up.
+    /// The time limit was reached.
     TimeUp,
     /// The observer stopped it.
     Interrupted,
 }
 
-/// What training came to.
+/// How far training got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Steps that were taken.

@@ -1,48 +1,51 @@
-//! The order in which training sees the examples.
+//! Which examples come together in a batch, and in which order.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::shuffle::shuffle;
+use crate::random::shuffle;
 
 /// Batches whose examples are of similar size, so that little work is lost on the longest.
 ///
 /// Each epoch draws an order of all examples, cuts it into pools of some batches, sorts within
-/// each pool, cuts the pools into batches, and draws the order of the batches. Every example
-/// comes once an epoch, with company that changes from epoch to epoch. Where the batches do not
-/// come out even, the shorter one holds the last examples of the order, whatever their size, so
-/// that each is as likely to be there. Which epoch has which batches depends on the seed alone.
+/// each pool, cuts the pools into batches, and draws the order of the batches. Every example comes
+/// once an epoch, and in every epoch with other examples. Where the last batch is shorter than the
+/// others, it holds the last examples of the order, whatever their size: every example is as likely
+/// to be there. The batches of an epoch depend on the seed and the epoch's number alone.
 #[derive(Clone, Debug)]
-pub struct Batches {
+pub(super) struct Batches {
+    /// A size beyond the range counts as the largest of the range: sizes are only compared.
     sizes: Vec<u32>,
     batch: usize,
     seed: u64,
 }
 
 impl Batches {
-    /// The most batches in a pool. More makes batches more even and their company less varied.
+    /// The most batches in a pool. In a larger pool the sizes within a batch differ less, and the
+    /// same examples meet more often.
     const POOL: usize = 32;
 
-    /// Pools in an epoch, if there are batches for them: were there one, the order of sizes alone
-    /// would say who is with whom, in every epoch.
+    /// Pools in an epoch, if there are enough batches. With a single pool the sizes alone would
+    /// decide which examples come together, and every epoch would have the same batches.
     const POOLS: usize = 4;
 
-    /// Batches of `batch` examples, of which `sizes` are the sizes. A batch of 0 is taken as 1.
-    pub fn new(sizes: Vec<u32>, batch: usize, seed: u64) -> Self {
+    /// Batches of `batch` examples whose sizes are `sizes`. A batch of 0 is taken as 1.
+    pub(super) fn new(sizes: &[usize], batch: usize, seed: u64) -> Self {
+        let size = |&size: &usize| u32::try_from(size).unwrap_or(u32::MAX);
         Self {
-            sizes,
+            sizes: sizes.iter().map(size).collect(),
             batch: batch.max(1),
             seed,
         }
     }
 
     /// The number of batches in an epoch.
-    pub fn per_epoch(&self) -> usize {
+    pub(super) fn per_epoch(&self) -> usize {
         self.sizes.len().div_ceil(self.batch)
     }
 
     /// The batches of an epoch.
-    pub fn epoch(&self, epoch: u64) -> Epoch {
+    pub(super) fn epoch(&self, epoch: u64) -> EpochBatches {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         generator.set_stream(epoch);
         let mut order: Vec<u32> = (0..self.sizes.len() as u32).collect();
@@ -58,31 +61,21 @@ impl Batches {
             .map(|begin| (begin, order.len().min(begin + self.batch)))
             .collect();
         shuffle(&mut batches, &mut generator);
-        Epoch { order, batches }
+        EpochBatches { order, batches }
     }
 }
 
 /// The batches of one epoch, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Epoch {
+pub(super) struct EpochBatches {
     order: Vec<u32>,
     /// Where each batch begins and ends in `order`.
     batches: Vec<(usize, usize)>,
 }
 
-impl Epoch {
-    /// The number of batches.
-    pub fn len(&self) -> usize {
-        self.batches.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
-    }
-
+impl EpochBatches {
     /// Each batch: the indices of its examples.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         let batch = |&(begin, end): &(usize, usize)| &self.order[begin..end];
         self.batches.iter().map(batch)
     }
@@ -95,7 +88,8 @@ mod tests {
     use super::*;
 
     fn batches() -> Batches {
-        Batches::new((0..1003).map(|index| (index * 7919) % 61).collect(), 8, 5)
+        let sizes: Vec<usize> = (0..1003).map(|index| (index * 7919) % 61).collect();
+        Batches::new(&sizes, 8, 5)
     }
 
     #[test]
@@ -105,7 +99,7 @@ mod tests {
         let mut seen: Vec<u32> = epoch.iter().flatten().copied().collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..1003).collect::<Vec<_>>());
-        assert_eq!(epoch.len(), batches.per_epoch());
+        assert_eq!(epoch.iter().len(), batches.per_epoch());
         let mut lengths: Vec<usize> = epoch.iter().map(<[u32]>::len).collect();
         lengths.sort_unstable();
         assert_eq!((lengths[0], &lengths[1..]), (3, vec![8; 125].as_slice()));
@@ -113,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_example_is_as_often_in_the_short_batch() {
-        let batches = Batches::new((0..43).collect(), 8, 1);
+        let batches = Batches::new(&(0..43).collect::<Vec<_>>(), 8, 1);
         let mut counts = [0; 43];
         for epoch in 0..4000 {
             let epoch = batches.epoch(epoch);
@@ -128,8 +122,8 @@ mod tests {
     #[test]
     fn company_changes_however_few_examples_there_are() {
         for (examples, batch) in [(16, 8), (43, 8), (64, 8), (600, 8)] {
-            let batches = Batches::new((0..examples).collect(), batch, 1);
-            let mut company = vec![BTreeSet::new(); examples as usize];
+            let batches = Batches::new(&(0..examples).collect::<Vec<_>>(), batch, 1);
+            let mut company = vec![BTreeSet::new(); examples];
             for epoch in 0..50 {
                 for batch in batches.epoch(epoch).iter() {
                     for &index in batch {
@@ -138,7 +132,7 @@ mod tests {
                 }
             }
             let least = company.iter().map(BTreeSet::len).min().unwrap();
-            let expected = (examples as usize).min(40) * 3 / 4;
+            let expected = examples.min(40) * 3 / 4;
             assert!(least >= expected, "{least} of {examples}");
         }
     }
@@ -176,7 +170,7 @@ mod tests {
             sizes.clone().max().unwrap() - sizes.min().unwrap()
         };
         let epoch = batches.epoch(0);
-        let mean = epoch.iter().map(spread).sum::<u32>() as f64 / epoch.len() as f64;
+        let mean = epoch.iter().map(spread).sum::<u32>() as f64 / epoch.iter().len() as f64;
         assert!(mean < 4.0, "sizes up to 60 differ by {mean} within a batch");
     }
 }

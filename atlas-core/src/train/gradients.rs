@@ -1,9 +1,10 @@
 //! What must hold of gradients before a step is taken.
 
-use atlas_core::{Error, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, Storage, Tensor, Var};
 use rayon::prelude::*;
+
+use crate::error::{Error, Result};
 
 /// Operations of candle 0.11 through which no gradient goes.
 const CUTTING: [&str; 14] = [
@@ -52,11 +53,11 @@ pub(super) fn take(vars: &[(String, Var)], store: &mut GradStore) -> Result<Vec<
 
 /// The Euclidean length of all gradients together.
 pub(super) fn norm(gradients: &[Tensor]) -> Result<f64> {
-    let mut sum = 0.0;
-    for gradient in gradients {
-        sum += square(gradient)?;
+    if gradients.iter().all(|gradient| gradient.device().is_cpu()) {
+        let squares = gradients.iter().map(sum_of_squares);
+        return Ok(squares.sum::<Result<f64>>()?.sqrt());
     }
-    Ok(sum.sqrt())
+    norm_on_device(gradients)
 }
 
 /// The names of the variables whose gradients are not finite.
@@ -66,18 +67,39 @@ pub(super) fn not_finite<'a>(
 ) -> Result<Vec<&'a str>> {
     let mut names = Vec::new();
     for ((name, _), gradient) in vars.iter().zip(gradients) {
-        if !square(gradient)?.is_finite() {
+        if !norm(std::slice::from_ref(gradient))?.is_finite() {
             names.push(name.as_str());
         }
     }
     Ok(names)
 }
 
-/// The sum of the squares, in f64: what an f32 can hold, its square need not fit into one.
-fn square(gradient: &Tensor) -> Result<f64> {
-    if !gradient.device().is_cpu() {
-        return square_on_device(gradient);
-    }
+/// By candle's own operations, in f32, as some devices have no f64: relative to the largest
+/// element, whose square f32 need not be able to hold. Numbers are read from the device once.
+fn norm_on_device(gradients: &[Tensor]) -> Result<f64> {
+    let gradients = gradients.iter().map(|gradient| {
+        let gradient = gradient.to_dtype(DType::F32)?;
+        gradient.flatten_all()
+    });
+    let gradients = gradients.collect::<candle_core::Result<Vec<_>>>()?;
+    let largest = gradients.iter().map(|gradient| gradient.abs()?.max(0));
+    let largest = largest.collect::<candle_core::Result<Vec<_>>>()?;
+    // Gradients that are all zero are divided by something else than zero.
+    let largest = Tensor::stack(&largest, 0)?
+        .max(0)?
+        .maximum(f32::MIN_POSITIVE)?;
+    // The largest of numbers with a NaN among them may be a number, their sum is none.
+    let square = |gradient: &Tensor| gradient.broadcast_div(&largest)?.sqr()?.sum_all();
+    let squares = gradients.iter().map(square);
+    let squares = squares.collect::<candle_core::Result<Vec<_>>>()?;
+    let sum = Tensor::stack(&squares, 0)?.sum_all()?;
+    let read = Tensor::stack(&[largest, sum], 0)?.to_vec1::<f32>()?;
+    Ok(f64::from(read[0]) * f64::from(read[1]).sqrt())
+}
+
+/// The sum of the squares of a gradient on the CPU, in f64: the square of an f32 need not fit into
+/// one.
+fn sum_of_squares(gradient: &Tensor) -> Result<f64> {
     let gradient = match gradient.dtype() {
         DType::F32 | DType::F64 => gradient.contiguous()?,
         _ => gradient.to_dtype(DType::F64)?.contiguous()?,
@@ -85,26 +107,13 @@ fn square(gradient: &Tensor) -> Result<f64> {
     let (storage, layout) = gradient.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
-            Ok(sum_of_squares(&values[start..end]))
+            Ok(sum_in_parts(&values[start..end]))
         }
         (Storage::Cpu(CpuStorage::F64(values)), Some((start, end))) => {
-            Ok(sum_of_squares(&values[start..end]))
+            Ok(sum_in_parts(&values[start..end]))
         }
         _ => Err(Error::new("a gradient is not what it was converted to")),
     }
-}
-
-/// By candle's own operations: relative to the largest element, as some devices have no f64.
-fn square_on_device(gradient: &Tensor) -> Result<f64> {
-    let gradient = gradient.to_dtype(DType::F32)?.flatten_all()?;
-    let scalar = |tensor: Tensor| -> Result<f64> { Ok(tensor.to_scalar::<f32>()?.into()) };
-    let largest = scalar(gradient.abs()?.max(0)?)?;
-    if largest == 0.0 || !largest.is_finite() {
-        // The largest of numbers with a NaN among them may be a number.
-        return Ok(largest + scalar(gradient.sum_all()?)?);
-    }
-    let sum = scalar((gradient / largest)?.sqr()?.sum_all()?)?;
-    Ok(sum * largest * largest)
 }
 
 /// Elements that one thread takes at a time; fixed, so that the number of threads changes no bit.
@@ -112,7 +121,7 @@ const PART: usize = 1 << 14;
 /// Sums that a processor takes side by side.
 const LANES: usize = 8;
 
-fn sum_of_squares<T: Copy + Into<f64> + Sync>(values: &[T]) -> f64 {
+fn sum_in_parts<T: Copy + Into<f64> + Sync>(values: &[T]) -> f64 {
     let part = |values: &[T]| {
         let mut sums = [0.0; LANES];
         let add = |sums: &mut [f64; LANES], values: &[T]| {
@@ -265,7 +274,7 @@ mod tests {
         }
         // In f32 the sum of so many ones would stop at 2^24.
         let ones = Tensor::ones((1 << 24) + 3, DType::F32, &Device::Cpu).unwrap();
-        assert_eq!(square(&ones).unwrap(), f64::from((1 << 24) + 3));
+        assert_eq!(sum_of_squares(&ones).unwrap(), f64::from((1 << 24) + 3));
         let halves = Tensor::new(&[3f32, 4.0], &Device::Cpu).unwrap();
         let halves = halves.to_dtype(DType::BF16).unwrap();
         assert_eq!(norm(&[halves]).unwrap(), 5.0);
@@ -273,15 +282,22 @@ mod tests {
 
     #[test]
     fn the_norm_on_a_device_is_the_same() {
-        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
-        assert_eq!(square_on_device(&tensor(&[3.0, -4.0])).unwrap(), 25.0);
-        let large = square_on_device(&tensor(&[3e37, -4e37])).unwrap();
-        assert!((large.sqrt() / 5e37 - 1.0).abs() < 1e-6, "{large}");
-        assert_eq!(square_on_device(&tensor(&[0.0, 0.0])).unwrap(), 0.0);
+        let norm = |gradients: &[&[f32]]| {
+            let tensor = |values: &&[f32]| Tensor::new(*values, &Device::Cpu).unwrap();
+            let tensors: Vec<Tensor> = gradients.iter().map(tensor).collect();
+            norm_on_device(&tensors).unwrap()
+        };
+        assert_eq!(norm(&[&[3.0, -4.0]]), 5.0);
+        assert_eq!(norm(&[&[4.0], &[0.0, 0.0], &[-4.0, 4.0, 4.0]]), 8.0);
+        let large = norm(&[&[3e37, -4e37]]);
+        assert!((large / 5e37 - 1.0).abs() < 1e-6, "{large}");
+        assert_eq!(norm(&[&[0.0, 0.0]]), 0.0);
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for values in [[value, 0.0], [0.0, value], [1.0, value]] {
-                let square = square_on_device(&tensor(&values)).unwrap();
-                assert!(!square.is_finite(), "{values:?}: {square}");
+                let alone = norm(&[&values]);
+                assert!(!alone.is_finite(), "{values:?}: {alone}");
+                let beside = norm(&[&[1e38], &values]);
+                assert!(!beside.is_finite(), "{values:?}: {beside}");
             }
         }
     }

@@ -1,0 +1,125 @@
+//! What a checkpoint holds of a run: its settings, its progress and the optimiser's moments.
+
+use candle_core::Tensor;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::observer::Stopped;
+use super::progress::Progress;
+use crate::error::{Error, Result};
+use crate::snapshot::Checkpoint;
+
+/// The value of a checkpoint that is training's own. It has two members, `run` and `course`.
+const TRAINING: &str = "training";
+/// What the names of the moments begin with; the variable's name follows.
+const MEAN: &str = "mean/";
+const SQUARE: &str = "square/";
+
+/// How far a run was when its checkpoint was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointSummary {
+    /// Steps in all.
+    pub steps: u64,
+    /// The epoch under way, from 1; the one after the last where all are done.
+    pub epoch: usize,
+    /// Why the run ended, if it did.
+    pub stopped: Option<Stopped>,
+}
+
+impl CheckpointSummary {
+    /// What a checkpoint that [`Training::checkpoint`](super::Training::checkpoint) made says.
+    ///
+    /// # Errors
+    /// If it was made by something else.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let progress = progress_of(state_of(checkpoint)?)?;
+        Ok(Self {
+            steps: progress.steps,
+            epoch: progress.epoch,
+            stopped: progress.stopped,
+        })
+    }
+}
+
+fn state_of(checkpoint: &Checkpoint) -> Result<&Value> {
+    checkpoint
+        .value(TRAINING)
+        .ok_or_else(|| Error::new("the checkpoint is not one of training"))
+}
+
+fn progress_of(state: &Value) -> Result<Progress> {
+    Progress::deserialize(&state["course"])
+        .map_err(|error| Error::new(error).within("the progress in the checkpoint"))
+}
+
+/// A checkpoint of a run, its progress, and the optimiser's moments by variable.
+pub(super) fn store<'a>(
+    run: Value,
+    progress: &Progress,
+    moments: impl Iterator<Item = (&'a str, (&'a Tensor, &'a Tensor))>,
+) -> Result<Checkpoint> {
+    let progress = serde_json::to_value(progress).map_err(Error::new)?;
+    let state = json!({ "run": run, "course": progress });
+    let mut checkpoint = Checkpoint::new().with_value(TRAINING, state);
+    for (name, (mean, square)) in moments {
+        // The optimiser goes on to change its own in place.
+        checkpoint = checkpoint
+            .with_tensor(format!("{MEAN}{name}"), mean.copy()?)
+            .with_tensor(format!("{SQUARE}{name}"), square.copy()?);
+    }
+    Ok(checkpoint)
+}
+
+/// The progress of `run` and the moments of its variables `vars`.
+///
+/// # Errors
+/// If the checkpoint is of another run; the message says all that differs.
+pub(super) fn restore(
+    checkpoint: &Checkpoint,
+    run: &Value,
+    vars: &[&str],
+) -> Result<(Progress, Vec<(Tensor, Tensor)>)> {
+    let state = state_of(checkpoint)?;
+    let mut differences = Vec::new();
+    for (name, given) in run.as_object().into_iter().flatten() {
+        compare(name, &state["run"][name], given, &mut differences);
+    }
+    let known = |name: &str| {
+        let name = name.strip_prefix(MEAN).or(name.strip_prefix(SQUARE));
+        name.is_some_and(|name| vars.contains(&name))
+    };
+    for (name, _) in checkpoint.tensors().filter(|(name, _)| !known(name)) {
+        differences.push(format!("`{name}`: there is no such variable to train"));
+    }
+    let mut moments = Vec::new();
+    for name in vars {
+        let moment = |kind| checkpoint.tensor(&format!("{kind}{name}")).cloned();
+        match moment(MEAN).zip(moment(SQUARE)) {
+            Some(pair) => moments.push(pair),
+            None => differences.push(format!("`{name}`: the checkpoint has no moments of it")),
+        }
+    }
+    if !differences.is_empty() {
+        return Err(Error::new(format_args!(
+            "the checkpoint is of another run:\n  {}",
+            differences.join("\n  ")
+        )));
+    }
+    Ok((progress_of(state)?, moments))
+}
+
+/// Notes every value that the run was not begun with.
+fn compare(name: &str, begun: &Value, given: &Value, differences: &mut Vec<String>) {
+    match (begun, given) {
+        (Value::Object(begun), Value::Object(given)) => {
+            for (member, given) in given {
+                let begun = begun.get(member).unwrap_or(&Value::Null);
+                compare(&format!("{name}.{member}"), begun, given, differences);
+            }
+        }
+        _ if begun == given => {}
+        _ => differences.push(format!(
+            "`{name}` = {given}: the run was begun with {begun}"
+        )),
+    }
+}

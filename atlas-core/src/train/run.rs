@@ -1,0 +1,79 @@
+//! The settings of one run.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::params::TrainParams;
+use crate::error::{Error, Result};
+use crate::interface::LossWeight;
+use crate::params::ParamValue;
+
+/// The settings of one run of training.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How the model is trained.
+    pub params: TrainParams,
+    /// What the order of the examples and the model's own draws depend on.
+    pub seed: u64,
+    /// Time after which training ends; evaluation and saving do not count. With a limit the
+    /// schedules follow time or epochs, whichever is further on, so that they reach their end. The
+    /// model then depends on how fast the machine is.
+    pub max_time: Option<Duration>,
+    /// Weights of the loss that do not have their defaults, by name.
+    pub weights: Vec<(String, f64)>,
+}
+
+impl Run {
+    /// What a part of the loss is multiplied by in this run, before annealing.
+    pub fn weight(&self, weight: &LossWeight) -> f64 {
+        weight.value(&self.weights)
+    }
+
+    /// What the result depends on beside the model and the examples themselves.
+    pub(super) fn record(&self, weights: &[LossWeight], examples: usize) -> Value {
+        let weights: Map<String, Value> = weights
+            .iter()
+            .map(|weight| (weight.name.to_string(), json!(self.weight(weight))))
+            .collect();
+        json!({
+            "params": ParamValue::to_json(&self.params),
+            "seed": self.seed,
+            "max_seconds": self.max_time.map(|time| time.as_secs_f64()),
+            "weights": weights,
+            "examples": examples,
+        })
+    }
+
+    /// # Errors
+    /// If a parameter is outside its constraint, or a weight that is set or annealed is not one of
+    /// the objective's `weights` or not a finite number from 0.
+    pub(super) fn check(&self, weights: &[LossWeight]) -> Result<()> {
+        use crate::Params as _;
+        self.params
+            .validate()
+            .map_err(|error| error.within("training"))?;
+        let names: Vec<&str> = weights.iter().map(|weight| &*weight.name).collect();
+        let set = self.weights.iter().map(|(name, _)| name);
+        for name in set.chain(&self.params.annealing.weights) {
+            if !names.contains(&name.as_str()) {
+                let names = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                return Err(Error::new(format_args!(
+                    "the objective has no weight `{name}`; it has {names}"
+                )));
+            }
+        }
+        for (name, value) in &self.weights {
+            if !value.is_finite() || *value < 0.0 {
+                return Err(Error::new(format_args!(
+                    "weight `{name}` = {value}: expected a finite number from 0"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

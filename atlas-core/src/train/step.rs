@@ -1,0 +1,110 @@
+//! One step of training.
+
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::adamw::AdamW;
+use super::gradients;
+use crate::error::{Error, Result};
+use crate::interface::{Loss, Objective, Step};
+
+/// What a step came to.
+pub(super) struct StepOutcome {
+    pub(super) loss: f64,
+    pub(super) parts: Vec<(String, f64)>,
+    /// Length of the gradient before it was clipped.
+    pub(super) gradient_norm: f64,
+}
+
+/// Why a step could not be taken.
+pub(super) enum Failure {
+    /// An error before anything was changed.
+    Error(Error),
+    /// Something is not finite; the model is as it was.
+    NotFinite(String),
+    /// Variables have moved that should not have: the model cannot be trained on.
+    ModelLost(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<candle_core::Error> for Failure {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// Moves the variables against the gradient of the batch's loss.
+pub(super) fn take<M: ?Sized + Objective>(
+    model: &M,
+    batch: &[M::Input],
+    mut step: Step,
+    vars: &[(String, Var)],
+    optimiser: &mut AdamW,
+    learning_rate: f64,
+    clip_norm: f64,
+) -> Result<StepOutcome, Failure> {
+    let batch: Vec<&M::Input> = batch.iter().collect();
+    let loss = model.loss(&batch, &mut step)?;
+    let (value, parts) = values(&loss)?;
+    check_loss(value, &parts)?;
+    let mut store = loss.total.backward()?;
+    let gradients = gradients::take(vars, &mut store)?;
+    drop(store);
+    let norm = gradients::norm(&gradients)?;
+    if !norm.is_finite() {
+        let names = gradients::not_finite(vars, &gradients)?.join(", ");
+        let what = format!("the gradient of {names} is not finite");
+        return Err(Failure::NotFinite(what));
+    }
+    let scale = (clip_norm / norm).min(1.0);
+    let not_finite = optimiser
+        .step(&gradients, learning_rate, scale)
+        .map_err(|error| Failure::ModelLost(format!("the optimiser's step failed: {error}")))?;
+    if !not_finite.is_empty() {
+        let names: Vec<&str> = not_finite
+            .iter()
+            .map(|&index| vars[index].0.as_str())
+            .collect();
+        return Err(Failure::ModelLost(format!(
+            "the optimiser's step at a learning rate of {learning_rate} left {} not finite",
+            names.join(", ")
+        )));
+    }
+    Ok(StepOutcome {
+        loss: value,
+        parts,
+        gradient_norm: norm,
+    })
+}
+
+/// The loss and its parts, which are read from their device at once.
+fn values(loss: &Loss) -> Result<(f64, Vec<(String, f64)>)> {
+    let dtype = loss.total.dtype();
+    let parts = loss.parts.iter().map(|(_, part)| part.to_dtype(dtype));
+    let mut scalars = vec![loss.total.clone()];
+    scalars.extend(parts.collect::<candle_core::Result<Vec<_>>>()?);
+    let values = Tensor::stack(&scalars, 0)?.to_device(&Device::Cpu)?;
+    let values: Vec<f64> = values.to_dtype(DType::F64)?.to_vec1()?;
+    let names = loss.parts.iter().map(|(name, _)| name.to_string());
+    Ok((values[0], names.zip(values[1..].iter().copied()).collect()))
+}
+
+/// A failure unless the loss and all its parts are finite: what is not is named.
+fn check_loss(loss: f64, parts: &[(String, f64)]) -> Result<(), Failure> {
+    let not_finite = parts.iter().filter(|(_, value)| !value.is_finite());
+    let not_finite: Vec<String> = not_finite
+        .map(|(name, value)| format!("its part `{name}` is {value}"))
+        .collect();
+    let parts = not_finite.join(", ");
+    let what = match (loss.is_finite(), parts.is_empty()) {
+        (true, true) => return Ok(()),
+        (true, false) => format!("the loss is {loss}, but {parts}"),
+        (false, true) => format!("the loss is {loss}"),
+        (false, false) => format!("the loss is {loss}, {parts}"),
+    };
+    Err(Failure::NotFinite(what))
+}

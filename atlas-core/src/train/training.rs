@@ -1,0 +1,307 @@
+//! The training loop.
+
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use candle_core::Var;
+use serde_json::Value;
+
+use super::adamw::AdamW;
+use super::batches::Batches;
+use super::checkpoint;
+use super::dataset::Dataset;
+use super::observer::{Control, Observer, Outcome, StepReport, Stopped};
+use super::prefetch::{Batch, with_batches};
+use super::progress::Progress;
+use super::run::Run;
+use super::step::{self, Failure};
+use crate::error::{Error, Result};
+use crate::interface::{LossWeight, Objective, Step};
+use crate::model::AnyModel;
+use crate::random;
+use crate::snapshot::Checkpoint;
+
+/// Trains the variables of `model` that are not frozen.
+///
+/// Equal models, examples and runs without a time limit give equal models on one machine, to the
+/// bit and on any number of threads, as far as the model's operations do. Processors with other
+/// vector instructions round otherwise.
+///
+/// # Errors
+/// If a parameter is outside its constraint, there is nothing to train or to train on, a weight
+/// is not one of the objective's, the model cannot represent an example, a variable gets no
+/// gradient, or a loss, a part of it, a gradient or a variable after a step is not finite. The
+/// message of the last names the step, the examples of its batch and the last good checkpoint. The
+/// variables are then as the last good step left them, unless the message says that the model is
+/// lost: the optimiser had begun to move them.
+pub fn train<M>(
+    model: &mut M,
+    data: &dyn Dataset<M::Input>,
+    run: &Run,
+    observer: &mut dyn Observer<M>,
+) -> Result<Outcome>
+where
+    M: ?Sized + AnyModel + Objective,
+    M::Input: Send,
+{
+    Training::new(model, data, run)?.go_on(model, data, observer)
+}
+
+/// Goes on with a run whose `checkpoint` was made by [`Training::checkpoint`] together with
+/// `model`: the result is the one that the run would have had if it had never stopped.
+///
+/// # Errors
+/// If the checkpoint is of another run, other variables or another number of examples, with
+/// everything that differs; and where [`train`] fails.
+pub fn resume<M>(
+    model: &mut M,
+    data: &dyn Dataset<M::Input>,
+    run: &Run,
+    checkpoint: &Checkpoint,
+    observer: &mut dyn Observer<M>,
+) -> Result<Outcome>
+where
+    M: ?Sized + AnyModel + Objective,
+    M::Input: Send,
+{
+    let mut training = Training::new(model, data, run)?;
+    training.restore(checkpoint)?;
+    training.go_on(model, data, observer)
+}
+
+/// A run of training that is under way.
+pub struct Training<'a> {
+    run: &'a Run,
+    weights: Vec<LossWeight>,
+    vars: Vec<(String, Var)>,
+    optimiser: AdamW,
+    batches: Batches,
+    examples: usize,
+    progress: Progress,
+}
+
+impl<'a> Training<'a> {
+    fn new<M>(model: &M, data: &dyn Dataset<M::Input>, run: &'a Run) -> Result<Self>
+    where
+        M: ?Sized + AnyModel + Objective,
+    {
+        let weights = model.weights();
+        run.check(&weights)?;
+        if data.is_empty() {
+            return Err(Error::new("there is nothing to train on"));
+        }
+        if u32::try_from(data.len()).is_err() {
+            return Err(Error::new(format_args!("more than {} examples", u32::MAX)));
+        }
+        let vars = model.trainable_vars();
+        if vars.is_empty() {
+            return Err(Error::new(
+                "there is nothing to train: every network is frozen, or the model was loaded for inference",
+            ));
+        }
+        let sizes = data.sizes(&|example| model.size(example))?;
+        let optimiser = AdamW::new(
+            vars.iter().map(|(_, var)| var.clone()).collect(),
+            run.params.adamw.clone(),
+        )?;
+        Ok(Self {
+            run,
+            weights,
+            vars,
+            optimiser,
+            batches: Batches::new(&sizes, run.params.batch, run.seed),
+            examples: data.len(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        self.progress.steps
+    }
+
+    /// Time in steps so far.
+    pub fn elapsed(&self) -> Duration {
+        self.progress.elapsed
+    }
+
+    /// What the result depends on beside the model and the examples themselves, for the model's
+    /// provenance: `params` with every default, `seed`, `max_seconds`, `weights` of every part of
+    /// the loss, the number of `examples`.
+    pub fn record(&self) -> Value {
+        self.run.record(&self.weights, self.examples)
+    }
+
+    /// What it takes, beside the model, to [`resume`] from here: the run, the optimiser's moments
+    /// and steps, the place in the epoch, the sums of its losses. The draws of a step and the
+    /// order of an epoch depend on nothing but the run's seed and their number.
+    ///
+    /// # Errors
+    /// If there is no memory for a copy of the moments.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let names = self.vars.iter().map(|(name, _)| name.as_str());
+        let moments = names.zip(self.optimiser.moments());
+        checkpoint::store(self.record(), &self.progress, moments)
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let names: Vec<&str> = self.vars.iter().map(|(name, _)| name.as_str()).collect();
+        let (progress, moments) = checkpoint::restore(checkpoint, &self.record(), &names)?;
+        self.optimiser.restore(progress.steps, &moments)?;
+        self.progress = progress;
+        Ok(())
+    }
+
+    fn go_on<M>(
+        mut self,
+        model: &mut M,
+        data: &dyn Dataset<M::Input>,
+        observer: &mut dyn Observer<M>,
+    ) -> Result<Outcome>
+    where
+        M: ?Sized + AnyModel + Objective,
+        M::Input: Send,
+    {
+        observer.on_start(model, &self)?;
+        let stopped = loop {
+            if let Some(stopped) = self.progress.stopped {
+                break stopped;
+            }
+            if let Some(stopped) = self.epoch(model, data, observer)? {
+                break stopped;
+            }
+        };
+        Ok(Outcome {
+            steps: self.progress.steps,
+            epochs: self.progress.epochs_begun(),
+            elapsed: self.progress.elapsed,
+            stopped,
+        })
+    }
+
+    /// One epoch, or what is left of it; why training ends, if it does.
+    fn epoch<M>(
+        &mut self,
+        model: &mut M,
+        data: &dyn Dataset<M::Input>,
+        observer: &mut dyn Observer<M>,
+    ) -> Result<Option<Stopped>>
+    where
+        M: ?Sized + AnyModel + Objective,
+        M::Input: Send,
+    {
+        let batches = self.batches.epoch(self.progress.epoch as u64);
+        let stopped = with_batches(&batches, self.progress.batches, data, |batches| {
+            self.take_steps(model, batches, data, observer)
+        })?;
+        if stopped == Some(Stopped::Interrupted) {
+            return Ok(stopped);
+        }
+        let is_last = self.progress.epoch >= self.run.params.epochs;
+        let stopped = stopped.or(is_last.then_some(Stopped::Finished));
+        let report = self.progress.epoch_report(self.run.params.epochs, stopped);
+        self.progress.end_epoch(stopped);
+        match observer.on_epoch(model, &report, self)? {
+            Control::Stop => Ok(stopped.or(Some(Stopped::Interrupted))),
+            Control::Continue => Ok(stopped),
+        }
+    }
+
+    fn take_steps<M>(
+        &mut self,
+        model: &mut M,
+        batches: Receiver<Result<Batch<M::Input>>>,
+        data: &dyn Dataset<M::Input>,
+        observer: &mut dyn Observer<M>,
+    ) -> Result<Option<Stopped>>
+    where
+        M: ?Sized + AnyModel + Objective,
+    {
+        for batch in batches {
+            let batch = batch?;
+            let report = self.step(model, &batch).map_err(|failure| {
+                let names = batch.indices.iter().map(|&index| data.name(index));
+                self.error(failure, names.collect(), observer.last_checkpoint())
+            })?;
+            if observer.on_step(model, &report, self)? == Control::Stop {
+                return Ok(Some(Stopped::Interrupted));
+            }
+            let elapsed = self.progress.elapsed;
+            if self.run.max_time.is_some_and(|limit| elapsed >= limit) {
+                return Ok(Some(Stopped::TimeUp));
+            }
+        }
+        Ok(None)
+    }
+
+    fn step<M>(&mut self, model: &M, batch: &Batch<M::Input>) -> Result<StepReport, Failure>
+    where
+        M: ?Sized + AnyModel + Objective,
+    {
+        let start = Instant::now();
+        let params = &self.run.params;
+        let (steps, share) = (self.progress.steps, self.share());
+        let learning_rate = params.rate(steps, share);
+        // Every step has a seed of its own, so that its draws do not depend on earlier steps.
+        let seed = random::seed("Atlas 1 seed of a training step", &[self.run.seed, steps]);
+        let mut context = Step::training(seed);
+        for weight in &self.weights {
+            let value = self.run.weight(weight) * params.annealing.share(&weight.name, share);
+            context = context.with_weight(weight.name.clone(), value);
+        }
+        let outcome = step::take(
+            model,
+            &batch.examples,
+            context,
+            &self.vars,
+            &mut self.optimiser,
+            learning_rate,
+            params.clip_norm,
+        )?;
+        let examples = batch.examples.len();
+        self.progress.add(&outcome, examples, start.elapsed());
+        Ok(StepReport {
+            epoch: self.progress.epoch,
+            epochs: params.epochs,
+            step_in_epoch: self.progress.batches,
+            steps_per_epoch: self.batches.per_epoch(),
+            step: self.progress.steps,
+            examples,
+            loss: outcome.loss,
+            parts: outcome.parts,
+            learning_rate,
+            gradient_norm: outcome.gradient_norm,
+            elapsed: self.progress.elapsed,
+            progress: self.share(),
+            examples_per_second: self.progress.examples_per_second(),
+        })
+    }
+
+    /// The share of training that is done, from 0 to 1.
+    fn share(&self) -> f64 {
+        let steps = self.run.params.epochs as f64 * self.batches.per_epoch() as f64;
+        let by_steps = self.progress.steps as f64 / steps.max(1.0);
+        let by_time = self.run.max_time.map_or(0.0, |limit| {
+            self.progress.elapsed.as_secs_f64() / limit.as_secs_f64().max(1e-9)
+        });
+        by_steps.max(by_time).min(1.0)
+    }
+
+    /// What is said of a step that failed on the examples of these names.
+    fn error(&self, failure: Failure, names: Vec<String>, checkpoint: Option<String>) -> Error {
+        let steps = self.progress.steps;
+        let what = match failure {
+            Failure::Error(error) => return error,
+            Failure::NotFinite(what) => format!("{what}; the model is as step {steps} left it"),
+            Failure::ModelLost(what) => format!("{what}; the model is lost"),
+        };
+        let checkpoint = checkpoint.map_or(String::new(), |checkpoint| {
+            format!("; the last good checkpoint is {checkpoint}")
+        });
+        Error::new(format_args!(
+            "step {}: {what}{checkpoint}; the batch holds the rows {}",
+            steps + 1,
+            names.join(", ")
+        ))
+    }
+}
