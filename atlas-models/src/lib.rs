@@ -12,6 +12,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod chem;
+pub mod cli;
 pub mod data;
 pub mod metrics;
 pub mod models;
