@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    atlas_models::cli::main()
+    atlas_models::cli::main(atlas_models::models::registry())
 }

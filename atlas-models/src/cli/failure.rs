@@ -1,6 +1,7 @@
 //! How a command fails.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use atlas_core::Error;
@@ -8,23 +9,24 @@ use atlas_core::Error;
 use crate::cli::terminal::output;
 
 /// The result of a command and of its parts.
-pub type Outcome<T = ()> = Result<T, Failure>;
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 /// The exit code after Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;
 
 /// Why a command did not succeed.
+#[derive(Debug)]
 pub enum Failure {
     /// Something is wrong.
     Error(Error),
-    /// Several things are wrong; the first text says what they kept from happening.
+    /// Several things are wrong; the first text says what they prevented.
     Problems(&'static str, Vec<String>),
     /// Standard output cannot be written to.
-    Output(io::Error),
+    StandardOutput(io::Error),
     /// Ctrl-C; the text says what was left.
     Interrupted(String),
-    /// The answer is no, and has been printed.
-    No,
+    /// The answer is no, and the command has printed it.
+    NegativeAnswer,
 }
 
 impl Failure {
@@ -46,17 +48,17 @@ impl Failure {
                 output::error(&format_args!("{what}: {} problems{list}", problems.len()));
             }
             // Whoever read the output has read enough.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Self::StandardOutput(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
-            Self::Output(error) => {
+            Self::StandardOutput(error) => {
                 output::error(&format_args!("cannot write to standard output: {error}"))
             }
             Self::Interrupted(what) => {
                 output::say(&what);
                 return ExitCode::from(INTERRUPTED);
             }
-            Self::No => {}
+            Self::NegativeAnswer => {}
         }
         ExitCode::FAILURE
     }
@@ -73,4 +75,11 @@ impl From<candle_core::Error> for Failure {
     fn from(error: candle_core::Error) -> Self {
         Self::Error(error.into())
     }
+}
+
+/// A failure of the disk.
+// MERGE: replace every call by `atlas_core::Error::io`, which takes the same arguments.
+pub fn disk_error(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Error {
+    let path = path.as_ref().display();
+    Error::new(format_args!("cannot {action} {path}: {source}"))
 }

@@ -1,22 +1,42 @@
-//! `atlas`, the command line: trains and uses molecule autoencoders.
+//! `atlas`, the command line: trains and uses the molecule autoencoders of a registry.
+//!
+//! A program that registers models of its own has every command for them:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use atlas_models::{cli, models};
+//!
+//! fn main() -> ExitCode {
+//!     let mut registry = models::registry();
+//!     // registry.register::<MyModel>(|model| Box::new(model));
+//!     cli::main(registry)
+//! }
+//! ```
 
 mod commands;
-mod destination;
 mod failure;
+mod model;
 mod molecules;
-mod notes;
-mod partial;
-mod tensorboard;
+mod output_file;
+mod problems;
+mod save_target;
 mod terminal;
+mod training_note;
 
 use std::process::ExitCode;
 
+use atlas_core::Registry;
 use clap::{Parser, Subcommand};
 
+use crate::models::MoleculeAutoencoder;
 use commands::{
     decode, diff, encode, evaluate, import, inspect, interpolate, models, params, sample, train,
     verify,
 };
+
+/// The architectures that the commands know.
+type Models = Registry<dyn MoleculeAutoencoder>;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,24 +78,25 @@ enum Command {
     Import(import::Args),
 }
 
-/// Runs the command that the arguments of the program say.
-pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Train(args) => train::run(*args),
-        Command::Evaluate(args) => evaluate::run(args),
-        Command::Encode(args) => encode::run(args),
-        Command::Decode(args) => decode::run(args),
-        Command::Sample(args) => sample::run(args),
-        Command::Interpolate(args) => interpolate::run(args),
-        Command::Models(args) => models::run(args),
-        Command::Params(args) => params::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Diff(args) => diff::run(args),
-        Command::Import(args) => import::run(args),
+/// Runs the command that the arguments of the program name, with the models of `registry`, and
+/// returns the program's exit code.
+///
+/// Wrong usage, `--help` and `--version` end the process at once.
+pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
+    let registry = &registry;
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(&args, registry),
+        Command::Evaluate(args) => evaluate::run(&args, registry),
+        Command::Encode(args) => encode::run(&args, registry),
+        Command::Decode(args) => decode::run(&args, registry),
+        Command::Sample(args) => sample::run(&args, registry),
+        Command::Interpolate(args) => interpolate::run(&args, registry),
+        Command::Models(args) => models::run(&args, registry),
+        Command::Params(args) => params::run(&args, registry),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args, registry),
+        Command::Diff(args) => diff::run(&args),
+        Command::Import(args) => import::run(&args, registry),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -1,14 +1,14 @@
-//! SMILES files, row by row.
+//! SMILES files: which of their rows are used, refused or left out, and what is said of these.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use crate::data::{Invalid, Molecules, Rows, Skipped};
-use crate::models::MoleculeAutoencoder;
-
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{Failure, Result};
+use crate::cli::model::check_known;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
+use crate::data::{Molecules, Row, Rows, Skipped};
+use crate::models::MoleculeAutoencoder;
 
 /// Bad rows that are named; further ones are counted.
 const NAMED: usize = 20;
@@ -22,100 +22,79 @@ pub fn source_name(path: &Path) -> String {
     }
 }
 
-/// Reads all molecules of a file. Rows that are not SMILES are skipped or, named one by one, an
-/// error.
-pub fn read(path: &Path, skip_invalid: bool) -> Outcome<Molecules> {
-    warn_of_terminal(path);
-    // A file of nothing but bad rows is an error either way; this one names them.
-    let invalid = if skip_invalid {
-        Invalid::Skip
-    } else {
-        Invalid::Refuse
-    };
-    let molecules = match Molecules::read(path, Invalid::Skip) {
-        Err(_) if path != Path::new("-") => Molecules::read(path, invalid)?,
-        molecules => molecules?,
-    };
-    refuse_skipped(&molecules, skip_invalid)?;
-    Ok(molecules)
-}
-
-/// Skips the molecules that a model cannot represent or, unless they are to be skipped, makes
-/// them an error.
-pub fn keep_known(
-    molecules: &mut Molecules,
-    model: &dyn MoleculeAutoencoder,
-    skip_invalid: bool,
-) -> Outcome {
-    let mut skipped = Vec::new();
-    molecules
-        .rows
-        .retain(|row| match model.prepare(&row.smiles) {
-            Ok(_) => true,
-            Err(error) => {
-                skipped.push(Skipped {
-                    line: row.line,
-                    why: error.to_string(),
-                });
-                false
-            }
-        });
-    if skipped.is_empty() {
-        return Ok(());
+/// Without it, a command that waits for somebody to type seems to do nothing.
+pub fn warn_of_terminal(path: &Path) {
+    if path == Path::new("-") && io::stdin().is_terminal() {
+        output::say(&"reading from the terminal; Ctrl-D ends the input");
     }
-    molecules.skipped.extend(skipped);
-    molecules.skipped.sort_by_key(|row| row.line);
-    refuse_skipped(molecules, skip_invalid)?;
-    if molecules.is_empty() {
-        let message = format!(
-            "{} holds no molecule that the model knows the tokens of",
-            molecules.source
-        );
-        return Err(Failure::new(message));
-    }
-    Ok(())
 }
 
 /// Opens a file that is read some rows at a time.
-pub fn open(path: &Path) -> Outcome<Rows> {
+pub fn open(path: &Path) -> Result<Rows> {
     warn_of_terminal(path);
     Ok(Rows::open(path)?)
 }
 
-fn refuse_skipped(molecules: &Molecules, skip_invalid: bool) -> Outcome {
-    match skip_invalid {
-        true => Ok(()),
-        false => refuse(
-            &molecules.source,
-            &molecules.skipped,
-            molecules.skipped.len(),
-        ),
+/// Reads all molecules of a file. Rows that are not SMILES are left out.
+pub fn read(path: &Path) -> Result<Molecules> {
+    let rows = open(path)?;
+    let mut molecules = Molecules {
+        source: rows.source().to_owned(),
+        rows: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for row in rows {
+        match row? {
+            Ok(row) => molecules.rows.push(row),
+            Err(row) => molecules.skipped.push(row),
+        }
+    }
+    Ok(molecules)
+}
+
+/// The row, or why it is left out: the model cannot represent its molecule.
+pub fn check_row(model: &dyn MoleculeAutoencoder, row: Row) -> Result<Row, Skipped> {
+    match check_known(model, &row.smiles) {
+        Ok(()) => Ok(row),
+        Err(error) => Err(Skipped {
+            line: row.line,
+            why: error.to_string(),
+        }),
     }
 }
 
+/// Leaves out the molecules that the model cannot represent.
+pub fn keep_known(molecules: &mut Molecules, model: &dyn MoleculeAutoencoder) {
+    for row in std::mem::take(&mut molecules.rows) {
+        match check_row(model, row) {
+            Ok(row) => molecules.rows.push(row),
+            Err(row) => molecules.skipped.push(row),
+        }
+    }
+    molecules.skipped.sort_by_key(|row| row.line);
+}
+
 /// An error if there are bad rows, of which `rows` are the first.
-pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Outcome {
+pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Result {
     if count_of_all == 0 {
         return Ok(());
     }
-    let mut problems: Vec<String> = rows
-        .iter()
-        .take(NAMED)
+    let named = rows.iter().take(NAMED);
+    let mut problems: Vec<String> = named
         .map(|row| format!("{source}:{}: {}", row.line, row.why))
         .collect();
     if count_of_all > problems.len() {
         problems.push(format!("and {} more", count_of_all - problems.len()));
     }
-    let problems = problems.join("\n  ");
-    match count_of_all {
-        1 => Err(Failure::new(format_args!(
-            "{problems}\n(--skip-invalid leaves such rows out)"
-        ))),
-        bad => Err(Failure::new(format_args!(
-            "{source}: {}\n  {problems}\n(--skip-invalid leaves such rows out)",
-            count(bad, "bad row")
-        ))),
-    }
+    let heading = if count_of_all > 1 {
+        format!("{source}: {}\n  ", count(count_of_all, "bad row"))
+    } else {
+        String::new()
+    };
+    Err(Failure::new(format_args!(
+        "{heading}{}\n(--skip-invalid leaves such rows out)",
+        problems.join("\n  ")
+    )))
 }
 
 /// Says which rows were left out, of which `rows` are the first.
@@ -128,12 +107,5 @@ pub fn report_skipped(source: &str, rows: &[Skipped], count_of_all: usize) {
             "skipped {} of {source}",
             count(count_of_all, "row")
         ));
-    }
-}
-
-/// Nothing seems to happen while a command waits for somebody to type.
-pub fn warn_of_terminal(path: &Path) {
-    if path == Path::new("-") && io::stdin().is_terminal() {
-        output::say(&"reading from the terminal; Ctrl-D ends the input");
     }
 }

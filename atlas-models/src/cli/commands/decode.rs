@@ -1,21 +1,18 @@
 //! `atlas decode`
 
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::chem;
-use crate::data::LatentReader;
-use crate::models;
-use atlas_core::Error;
 use candle_core::{Device, Tensor};
 
-use crate::cli::failure::{Failure, Outcome};
-use crate::cli::molecules;
-use crate::cli::partial::Partial;
-use crate::cli::terminal::interrupt;
-use crate::cli::terminal::output;
-use crate::cli::terminal::progress::Progress;
+use crate::chem;
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::model::for_model;
+use crate::cli::molecules::{source_name, warn_of_terminal};
+use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{count, percent};
+use crate::cli::terminal::{output, progress};
+use crate::data::LatentReader;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +25,7 @@ const BATCH: usize = 512;
 /// Turn latents into SMILES
 ///
 /// Writes a line for each latent, in order: the most probable string that the model finds, which
-/// need not be a molecule. How many are is said at the end.
+/// need not be a molecule. A message at the end says how many are.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -43,15 +40,14 @@ pub struct Args {
     output: PathBuf,
 }
 
-pub fn run(args: Args) -> Outcome {
-    molecules::warn_of_terminal(&args.input);
-    let (mut to, partial) = open(&args.output)?;
+pub fn run(args: &Args, models: &Models) -> Result {
+    warn_of_terminal(&args.input);
+    let source = source_name(&args.input);
+    let mut output = OutputFile::create(&args.output)?;
     let mut latents = LatentReader::open(&args.input)?;
-    let model = models::registry().load(&args.bundle)?;
-    if partial.is_some() {
-        interrupt::watch("stopping after this batch, leaving no file")?;
-    }
-    let progress = Progress::counting(None, "latents");
+    let model = models.load(&args.bundle)?;
+    output.watch_interrupts()?;
+    let bar = progress::counter(None, "latents");
     let (mut decoded, mut valid) = (0, 0);
     loop {
         let values = latents.read(BATCH)?;
@@ -59,34 +55,21 @@ pub fn run(args: Args) -> Outcome {
         if rows == 0 {
             break;
         }
-        let batch = Tensor::from_vec(values, (rows, latents.width()), &Device::Cpu)?
-            .to_dtype(model.dtype())?;
-        let source = molecules::source_name(&args.input);
-        let strings = model
-            .decode(&batch)
-            .map_err(|error: Error| error.within(source))?;
-        for string in &strings {
-            writeln!(to, "{string}").map_err(|error| failed(&partial, error))?;
-            valid += usize::from(chem::is_valid(string));
+        let batch = Tensor::from_vec(values, (rows, latents.width()), &Device::Cpu)?;
+        let strings = model.decode(&for_model(&*model, &batch)?);
+        for string in strings.map_err(|error| error.within(&source))? {
+            output.line(&string)?;
+            valid += usize::from(chem::is_valid(&string));
         }
         decoded += rows;
-        progress.done(decoded);
-        if partial.is_some() && interrupt::is_asked() {
-            return Err(Failure::Interrupted(format!(
-                "interrupted; {} is as it was",
-                args.output.display()
-            )));
-        }
+        bar.set_position(decoded as u64);
+        output.check_interrupt()?;
     }
-    drop(progress);
+    drop(bar);
     if decoded == 0 {
-        return Err(Failure::new(format_args!(
-            "{} holds no latents",
-            molecules::source_name(&args.input)
-        )));
+        return Err(Failure::new(format_args!("{source} holds no latents")));
     }
-    to.flush().map_err(|error| failed(&partial, error))?;
-    partial.map_or(Ok(()), Partial::commit)?;
+    output.finish()?;
     output::say(&format_args!(
         "decoded {}: {}, {}",
         count(decoded, "latent"),
@@ -94,19 +77,4 @@ pub fn run(args: Args) -> Outcome {
         percent(valid as f64 / decoded as f64)
     ));
     Ok(())
-}
-
-fn open(path: &Path) -> Outcome<(Box<dyn Write>, Option<Partial>)> {
-    if path == Path::new("-") {
-        return Ok((Box::new(BufWriter::new(io::stdout())), None));
-    }
-    let (partial, file) = Partial::create(path)?;
-    Ok((Box::new(BufWriter::new(file)), Some(partial)))
-}
-
-fn failed(partial: &Option<Partial>, error: io::Error) -> Failure {
-    match partial {
-        None => Failure::Output(error),
-        Some(partial) => partial.failed(error),
-    }
 }

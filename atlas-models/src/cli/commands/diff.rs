@@ -7,11 +7,11 @@ use atlas_core::Bundle;
 use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
-use crate::cli::commands::inspect::{flatten, show};
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text;
+use crate::cli::terminal::values::{flatten, show};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,21 +37,23 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    // Where a training process saves over one of them meanwhile, the new one is compared.
-    let compared = Bundle::read(&args.a, |a| Bundle::read(&args.b, |b| Compared::of(a, b)))?;
-    match args.json {
-        true => output::print_json(&compared.to_json())?,
-        false => output::print(&compared.to_text())?,
+pub fn run(args: &Args) -> Result {
+    // If a training process saves over one of them meanwhile, the new one is compared.
+    let comparison = Bundle::read(&args.a, |a| Bundle::read(&args.b, |b| Comparison::of(a, b)))?;
+    if args.json {
+        output::print_json(&comparison.to_json())?;
+    } else {
+        output::print(&comparison.to_text())?;
     }
-    match compared.is_equal() {
-        true => Ok(()),
-        false => Err(Failure::No),
+    if comparison.is_equal() {
+        Ok(())
+    } else {
+        Err(Failure::NegativeAnswer)
     }
 }
 
-/// What two bundles have not in common.
-struct Compared {
+/// In what two bundles differ.
+struct Comparison {
     /// The content digests.
     digests: [String; 2],
     model: Vec<Difference>,
@@ -59,22 +61,22 @@ struct Compared {
     tensors: Vec<Difference>,
 }
 
-impl Compared {
-    /// Compares two bundles, whose files are checked on the way.
-    fn of(a: &Bundle, b: &Bundle) -> Outcome<Self> {
+impl Comparison {
+    /// Compares two bundles and checks their files on the way.
+    fn of(a: &Bundle, b: &Bundle) -> Result<Self> {
         let digests = [a.digest().to_owned(), b.digest().to_owned()];
-        if digests[0] == digests[1] {
-            // The same by what they say of themselves; their files must be what they say.
+        let tensors = if digests[0] == digests[1] {
+            // They say that they are the same; their files must be what they say.
             a.verify()?;
             b.verify()?;
-        }
+            Vec::new()
+        } else {
+            tensors(a, b)?
+        };
         Ok(Self {
             model: differences(&identity(a), &identity(b)),
             parameters: differences(&a.params(), &b.params()),
-            tensors: match digests[0] == digests[1] {
-                true => Vec::new(),
-                false => tensors(a, b)?,
-            },
+            tensors,
             digests,
         })
     }
@@ -98,21 +100,20 @@ impl Compared {
         if self.is_equal() {
             return format!("the same model: {a}\n");
         }
-        let section = |title: &str, rows: &[Difference]| match rows.is_empty() {
-            true => String::new(),
-            false => format!("{}\n{}", output::heading(title), table(rows)),
-        };
+        let mut text = format!("{}\na  {a}\nb  {b}\n", output::heading("Digests"));
         let sections = [
-            format!("{}\na  {a}\nb  {b}\n", output::heading("Digests")),
-            section("Model", &self.model),
-            section("Parameters", &self.parameters),
-            section("Tensors", &self.tensors),
+            ("Model", &self.model),
+            ("Parameters", &self.parameters),
+            ("Tensors", &self.tensors),
         ];
-        sections.concat()
+        for (title, rows) in sections.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            text += &format!("{}\n{}", output::heading(title), table(rows));
+        }
+        text
     }
 }
 
-/// Something that the two do not have in common; `None` where one does not have it.
+/// Something in which the two differ; `None` where one does not have it.
 struct Difference {
     name: String,
     a: Option<Value>,
@@ -160,33 +161,26 @@ fn identity(bundle: &Bundle) -> Value {
 }
 
 fn differences(a: &Value, b: &Value) -> Vec<Difference> {
-    let named = |value: &Value| {
-        let mut rows = Vec::new();
-        flatten("", value, &mut rows);
-        rows
+    let (a, b) = (flatten(a), flatten(b));
+    let value_of = |rows: &[(String, Value)], name: &str| {
+        let row = rows.iter().find(|row| row.0 == name);
+        row.map(|row| row.1.clone())
     };
-    let (a, b) = (named(a), named(b));
-    let of = |rows: &[(String, Value)], name: &str| {
-        rows.iter()
-            .find(|row| row.0 == name)
-            .map(|row| row.1.clone())
-    };
-    let only_b = b.iter().filter(|(name, _)| of(&a, name).is_none());
-    let names = a.iter().chain(only_b).map(|(name, _)| name.clone());
-    let difference = |name: String| Difference {
-        a: of(&a, &name),
-        b: of(&b, &name),
-        name,
-        change: None,
-    };
+    let only_b = b.iter().filter(|(name, _)| value_of(&a, name).is_none());
+    let names = a.iter().chain(only_b).map(|(name, _)| name);
     names
-        .map(difference)
+        .map(|name| Difference {
+            a: value_of(&a, name),
+            b: value_of(&b, name),
+            name: name.clone(),
+            change: None,
+        })
         .filter(|difference| difference.a != difference.b)
         .collect()
 }
 
 /// The tensors of both, a network at a time: each file is read once, and checked by that.
-fn tensors(a: &Bundle, b: &Bundle) -> Outcome<Vec<Difference>> {
+fn tensors(a: &Bundle, b: &Bundle) -> Result<Vec<Difference>> {
     let names_of = |bundle: &Bundle| -> BTreeSet<String> {
         let networks = bundle.networks();
         networks.map(|network| network.name().to_owned()).collect()
@@ -194,9 +188,12 @@ fn tensors(a: &Bundle, b: &Bundle) -> Outcome<Vec<Difference>> {
     let (in_a, in_b) = (names_of(a), names_of(b));
     let mut found = Vec::new();
     for network in in_a.union(&in_b) {
-        let read = |bundle: &Bundle, names: &BTreeSet<String>| match names.contains(network) {
-            true => bundle.tensors(network),
-            false => Ok(BTreeMap::new()),
+        let read = |bundle: &Bundle, names: &BTreeSet<String>| {
+            if names.contains(network) {
+                bundle.tensors(network)
+            } else {
+                Ok(BTreeMap::new())
+            }
         };
         let (of_a, of_b) = (read(a, &in_a)?, read(b, &in_b)?);
         let only_b = of_b.keys().filter(|name| !of_a.contains_key(*name));
@@ -217,13 +214,13 @@ fn tensors(a: &Bundle, b: &Bundle) -> Outcome<Vec<Difference>> {
 }
 
 /// What happened to a tensor, if anything did.
-fn change(left: Option<&Tensor>, right: Option<&Tensor>) -> Outcome<Option<Change>> {
+fn change(left: Option<&Tensor>, right: Option<&Tensor>) -> Result<Option<Change>> {
     Ok(match (left, right) {
         (None, _) => Some(Change::Added),
         (_, None) => Some(Change::Removed),
         (Some(left), Some(right)) if left.dims() != right.dims() => Some(Change::Reshaped),
         (Some(left), Some(right)) if left.dtype() != right.dtype() => Some(Change::Retyped),
-        (Some(left), Some(right)) => furthest(left, right)?.map(Change::Values),
+        (Some(left), Some(right)) => largest_distance(left, right)?.map(Change::Values),
     })
 }
 
@@ -233,42 +230,34 @@ fn described(tensor: &Tensor) -> Value {
 }
 
 /// The largest distance between elements in the same place; `None` if all are the same to the
-/// bit. A not-a-number is at no distance from anything, and the largest then.
-fn furthest(a: &Tensor, b: &Tensor) -> Outcome<Option<f64>> {
+/// bit. The distance from something that is not a number is not a number, which counts as largest.
+fn largest_distance(a: &Tensor, b: &Tensor) -> Result<Option<f64>> {
     if a.dtype() == DType::I64 {
-        // Of these f64 cannot tell all apart.
+        // An f64 cannot tell all of these apart.
         let flat = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<i64>();
         let (a, b) = (flat(a)?, flat(b)?);
-        let distances = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b));
-        return Ok(distances
-            .max()
-            .filter(|most| *most > 0)
-            .map(|most| most as f64));
+        let changed = a.iter().zip(&b).filter(|(a, b)| a != b);
+        return Ok(changed.map(|(a, b)| a.abs_diff(*b) as f64).reduce(f64::max));
     }
     let flat = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let (a, b) = (flat(a)?, flat(b)?);
     let changed = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits());
-    Ok(changed
-        .map(|(a, b)| (a - b).abs())
-        .reduce(|most, distance| {
-            if distance > most || distance.is_nan() {
-                distance
-            } else {
-                most
-            }
-        }))
+    let distances = changed.map(|(a, b)| (a - b).abs());
+    // By total order, in which a positive NaN is the largest.
+    Ok(distances.max_by(f64::total_cmp))
 }
 
 /// A distance in JSON, whose numbers are finite.
 fn distance_json(distance: f64) -> Value {
-    match distance.is_finite() {
-        true => distance.into(),
-        false => boundless(distance).into(),
+    if distance.is_finite() {
+        distance.into()
+    } else {
+        not_finite(distance).into()
     }
 }
 
 /// A distance that is no finite number, in words.
-fn boundless(distance: f64) -> &'static str {
+fn not_finite(distance: f64) -> &'static str {
     if distance.is_nan() {
         "not a number"
     } else {
@@ -291,14 +280,14 @@ fn to_json(rows: &[Difference]) -> Value {
 }
 
 fn table(rows: &[Difference]) -> String {
-    let mut table = Table::new(&["name", "a", "b"], &[]);
+    let mut table = Table::new(&["name", "a", "b"], []);
     let cell = |value: &Option<Value>| value.as_ref().map_or("absent".to_owned(), show);
     for row in rows {
         let b = match row.change.as_ref().and_then(Change::distance) {
             Some(distance) if distance.is_finite() => {
                 format!("differs by up to {}", text::short(distance))
             }
-            Some(distance) => format!("differs; the distance is {}", boundless(distance)),
+            Some(distance) => format!("differs; the distance is {}", not_finite(distance)),
             None => cell(&row.b),
         };
         table.row([row.name.clone(), cell(&row.a), b]);

@@ -1,21 +1,18 @@
 //! `atlas encode`
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::chem::Smiles;
-use crate::data::{LatentFormat, LatentWriter, Row, Skipped};
-use crate::models::{self, MoleculeAutoencoder};
 use candle_core::DType;
 
-use crate::cli::failure::{Failure, Outcome};
+use crate::chem::Smiles;
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::molecules;
-use crate::cli::partial::Partial;
-use crate::cli::terminal::interrupt;
-use crate::cli::terminal::output;
-use crate::cli::terminal::progress::Progress;
+use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::count;
+use crate::cli::terminal::{output, progress};
+use crate::data::{LatentFormat, Row, Skipped};
+use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,23 +43,17 @@ pub struct Args {
     skip_invalid: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    let target = Target::open(&args.output)?;
+pub fn run(args: &Args, models: &Models) -> Result {
+    let format = LatentFormat::of(&args.output)?;
+    let output = OutputFile::create(&args.output)?;
     let mut rows = molecules::open(&args.input)?;
-    let model = models::registry().load(&args.bundle)?;
-    if let Target::File(..) = target {
-        interrupt::watch("stopping after this batch, leaving no file")?;
-    }
-    let mut encoding = Encoding {
-        model: &*model,
-        target: Some(target),
-        to: None,
-        partial: None,
-        count: 0,
-        width: 0,
-    };
+    let model = models.load(&args.bundle)?;
+    output.watch_interrupts()?;
+    // Opened with the first latents, so that a bad row before them leaves no header behind.
+    let mut writer = None;
+    let mut encoded = 0;
     let mut skipped = Vec::new();
-    let progress = Progress::counting(None, "molecules");
+    let bar = progress::counter(None, "molecules");
     loop {
         let batch: Vec<_> = rows.by_ref().take(BATCH).collect::<Result<_, _>>()?;
         if batch.is_empty() {
@@ -72,32 +63,35 @@ pub fn run(args: Args) -> Outcome {
         if !args.skip_invalid {
             molecules::refuse(rows.source(), &skipped, skipped.len())?;
         }
-        encoding.write(&smiles)?;
-        progress.done(encoding.count);
-        if interrupt::is_asked() {
-            return Err(Failure::Interrupted(format!(
-                "interrupted; {} is as it was",
-                args.output.display()
-            )));
+        if !smiles.is_empty() {
+            let latents = encode(&*model, &smiles)?;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                None => writer.insert(output.latents(format, model.latent_size())?),
+            };
+            let texts: Vec<&str> = smiles.iter().map(Smiles::as_str).collect();
+            let written = writer.write(&texts, &latents);
+            written.map_err(|error| output.failure(error))?;
         }
+        encoded += smiles.len();
+        bar.set_position(encoded as u64);
+        output.check_interrupt()?;
     }
-    drop(progress);
-    molecules::report_skipped(rows.source(), &skipped, skipped.len());
-    if encoding.count == 0 {
-        return Err(Failure::new(format_args!(
-            "{} holds no molecule",
-            rows.source()
-        )));
-    }
-    let (encoded, width) = (
-        count(encoding.count, "molecule"),
-        count(encoding.width, "dimension"),
-    );
-    encoding.finish()?;
+    drop(bar);
+    let source = rows.source();
+    molecules::report_skipped(source, &skipped, skipped.len());
+    let Some(writer) = writer else {
+        return Err(Failure::new(format_args!("{source} holds no molecule")));
+    };
+    let finished = writer.finish();
+    finished.map_err(|error| output.failure(error))?;
+    output.finish()?;
     if args.output != Path::new("-") {
         output::say(&format_args!(
-            "{}: the latents of {encoded}, {width} each",
-            args.output.display()
+            "{}: the latents of {}, {} each",
+            args.output.display(),
+            count(encoded, "molecule"),
+            count(model.latent_size(), "dimension")
         ));
     }
     Ok(())
@@ -111,102 +105,25 @@ fn known(
 ) -> Vec<Smiles> {
     let mut smiles = Vec::with_capacity(batch.len());
     for row in batch {
-        let row = row.and_then(|row| match model.prepare(&row.smiles) {
-            Ok(_) => Ok(row.smiles),
-            Err(error) => Err(Skipped {
-                line: row.line,
-                why: error.to_string(),
-            }),
-        });
-        match row {
-            Ok(parsed) => smiles.push(parsed),
+        match row.and_then(|row| molecules::check_row(model, row)) {
+            Ok(row) => smiles.push(row.smiles),
             Err(row) => skipped.push(row),
         }
     }
     smiles
 }
 
-/// Where latents go.
-enum Target {
-    Output,
-    File(Partial, File, LatentFormat),
-}
-
-impl Target {
-    fn open(path: &Path) -> Outcome<Self> {
-        if path == Path::new("-") {
-            return Ok(Self::Output);
-        }
-        let format = LatentFormat::of(path)?;
-        let (partial, file) = Partial::create(path)?;
-        Ok(Self::File(partial, file, format))
+/// The latents of molecules, row by row.
+fn encode(model: &dyn MoleculeAutoencoder, smiles: &[Smiles]) -> Result<Vec<f32>> {
+    let latents = model.encode(smiles)?;
+    let expected = (smiles.len(), model.latent_size());
+    if latents.dims2()? != expected {
+        return Err(Failure::new(format_args!(
+            "the model encoded {} molecules to latents {:?}; expected {expected:?}",
+            smiles.len(),
+            latents.dims()
+        )));
     }
-}
-
-/// Encoding under way.
-struct Encoding<'a> {
-    model: &'a dyn MoleculeAutoencoder,
-    /// Until the first latents say how wide a row is.
-    target: Option<Target>,
-    to: Option<LatentWriter<'static>>,
-    partial: Option<Partial>,
-    count: usize,
-    width: usize,
-}
-
-impl Encoding<'_> {
-    fn write(&mut self, smiles: &[Smiles]) -> Outcome {
-        if smiles.is_empty() {
-            return Ok(());
-        }
-        let latents = self.model.encode(smiles)?;
-        let (rows, width) = latents.dims2()?;
-        let values = latents
-            .to_dtype(DType::F32)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        if rows != smiles.len() {
-            return Err(Failure::new(format_args!(
-                "the model encoded {} molecules to {rows} latents",
-                smiles.len()
-            )));
-        }
-        self.width = width;
-        self.start(width)?;
-        let texts: Vec<&str> = smiles.iter().map(Smiles::as_str).collect();
-        if let Some(to) = &mut self.to {
-            let written = to.write(&texts, &values);
-            written.map_err(|error| self.failed(error))?;
-        }
-        self.count += rows;
-        Ok(())
-    }
-
-    fn start(&mut self, width: usize) -> Outcome {
-        let (partial, to) = match self.target.take() {
-            None => return Ok(()),
-            Some(Target::Output) => (None, LatentWriter::csv(io::stdout(), width)),
-            Some(Target::File(partial, file, format)) => {
-                (Some(partial), LatentWriter::file(file, format, width))
-            }
-        };
-        self.partial = partial;
-        self.to = Some(to.map_err(|error| self.failed(error))?);
-        Ok(())
-    }
-
-    fn finish(mut self) -> Outcome {
-        if let Some(to) = self.to.take() {
-            to.finish().map_err(|error| self.failed(error))?;
-        }
-        self.partial.take().map_or(Ok(()), Partial::commit)
-    }
-
-    /// Standard output may have been closed; a file may be on a full disk.
-    fn failed(&self, error: io::Error) -> Failure {
-        match &self.partial {
-            None => Failure::Output(error),
-            Some(partial) => partial.failed(error),
-        }
-    }
+    let latents = latents.to_dtype(DType::F32)?.flatten_all()?;
+    Ok(latents.to_vec1()?)
 }

@@ -1,20 +1,22 @@
 //! `atlas evaluate`
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use crate::chem::Smiles;
-use crate::data::Molecules;
-use crate::metrics::{Reconstruction, reconstruction};
-use crate::models::{self, MoleculeAutoencoder};
+use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
-use crate::cli::failure::{Failure, Outcome};
+use crate::chem::Smiles;
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::molecules;
-use crate::cli::notes::{TrainedOn, molecules_of, scores};
-use crate::cli::terminal::output;
-use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{grouped, percent};
+use crate::cli::terminal::{output, progress};
+use crate::cli::training_note::{TrainedOn, molecules_of, scores_json};
+use crate::data::Molecules;
+use crate::metrics::{Reconstruction, reconstruction};
+use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,8 +26,8 @@ Examples:
 
 /// Measure how many molecules survive encoding and decoding
 ///
-/// Molecules that the model has seen say little: of the molecules that a bundle was trained on, which
-/// are known by their digest, the part that was held out is evaluated.
+/// Molecules that the model has seen say little. Of the molecules that a bundle was trained on, which
+/// are recognised by their digest, only those that were held out are evaluated.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -39,8 +41,8 @@ pub struct Args {
     #[arg(long)]
     all: bool,
     /// Evaluate no more than the first N molecules
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    limit: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    limit: Option<usize>,
     /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
     #[arg(long)]
     skip_invalid: bool,
@@ -49,8 +51,8 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    let model = models::registry().load(&args.bundle)?;
+pub fn run(args: &Args, models: &Models) -> Result {
+    let model = models.load(&args.bundle)?;
     let trained_on = TrainedOn::of(model.provenance());
     let data = match &args.data {
         Some(path) => read(path, &*model, args.skip_invalid)?,
@@ -58,31 +60,44 @@ pub fn run(args: Args) -> Outcome {
     };
     molecules::report_skipped(&data.source, &data.skipped, data.skipped.len());
     let mut chosen = choose(&data, trained_on.as_ref(), args.all)?;
-    if let Some(limit) = args.limit {
-        chosen
-            .smiles
-            .truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    chosen.smiles.truncate(args.limit.unwrap_or(usize::MAX));
+    let scores = evaluate(&*model, &chosen.smiles)?;
+    if !args.json {
+        return output::print(&to_text(args, &data.source, chosen.part, &scores));
     }
-    let result = evaluate(&*model, &chosen.smiles)?;
-    if args.json {
-        let mut object = json!({
-            "bundle": args.bundle,
-            "digest": model.digest()?,
-            "data": data.source,
-            "part": chosen.part,
-            "skipped": data.skipped.len(),
-        });
-        if let Value::Object(members) = &mut object {
-            members.extend(scores(&result));
-        }
-        return output::print_json(&object);
+    let mut object = json!({
+        "bundle": args.bundle,
+        "digest": model.digest()?,
+        "data": data.source,
+        "part": chosen.part,
+        "skipped": data.skipped.len(),
+    });
+    if let Value::Object(members) = &mut object {
+        members.extend(scores_json(&scores));
     }
-    output::print(&to_text(&args, &data.source, chosen.part, &result))
+    output::print_json(&object)
 }
 
-fn read(path: &Path, model: &dyn MoleculeAutoencoder, skip_invalid: bool) -> Outcome<Molecules> {
-    let mut data = molecules::read(path, skip_invalid)?;
-    molecules::keep_known(&mut data, model, skip_invalid)?;
+/// The molecules of a file that the model can represent; others are an error unless they are to be
+/// skipped.
+fn read(path: &Path, model: &dyn MoleculeAutoencoder, skip_invalid: bool) -> Result<Molecules> {
+    let mut data = molecules::read(path)?;
+    molecules::keep_known(&mut data, model);
+    let skipped = data.skipped.len();
+    if !skip_invalid {
+        molecules::refuse(&data.source, &data.skipped, skipped)?;
+    }
+    if data.is_empty() {
+        let known = if skipped > 0 {
+            " that the model can represent"
+        } else {
+            ""
+        };
+        return Err(Failure::new(format_args!(
+            "{} holds no molecule{known}",
+            data.source
+        )));
+    }
     Ok(data)
 }
 
@@ -91,35 +106,38 @@ fn read_again(
     bundle: &Path,
     trained_on: Option<&TrainedOn>,
     model: &dyn MoleculeAutoencoder,
-) -> Outcome<Molecules> {
+) -> Result<Molecules> {
     let bundle = bundle.display();
-    let Some(known) = trained_on.map(|known| &known.data) else {
-        return Err(Failure::new(format_args!(
-            "{bundle} does not say what it was trained on; name molecules by --data"
+    let refused = |why: &dyn Display| Failure::new(format_args!("{why}; name molecules by --data"));
+    let Some(TrainedOn { data: known, .. }) = trained_on else {
+        return Err(refused(&format_args!(
+            "{bundle} does not say what it was trained on"
         )));
     };
-    let built_in = Molecules::built_in();
+    let mut built_in = Molecules::built_in();
     if known.source == built_in.source {
+        // Training has left out, and not digested, what the model cannot represent.
+        molecules::keep_known(&mut built_in, model);
         if known.digest == built_in.digest() {
             return Ok(built_in);
         }
-        return Err(Failure::new(format_args!(
+        return Err(refused(&format_args!(
             "{bundle} was trained on the built-in molecules of atlas {}, which are not those of \
-             this version; name molecules by --data",
+             this version",
             model.provenance().atlas()
         )));
     }
     let path = Path::new(&known.source);
     if !path.is_file() {
-        return Err(Failure::new(format_args!(
-            "{bundle} was trained on {}, which is not here; name molecules by --data",
+        return Err(refused(&format_args!(
+            "{bundle} was trained on {}, which is not here",
             known.source
         )));
     }
     let data = read(path, model, known.skipped > 0)?;
     if data.digest() != known.digest {
-        return Err(Failure::new(format_args!(
-            "{} has changed since {bundle} was trained on it; name molecules by --data",
+        return Err(refused(&format_args!(
+            "{} has changed since {bundle} was trained on it",
             known.source
         )));
     }
@@ -134,7 +152,7 @@ struct Chosen {
 }
 
 /// The part that was held out of the data that the model was trained on, all of other data.
-fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Outcome<Chosen> {
+fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result<Chosen> {
     let everything = || Chosen {
         smiles: data.smiles().cloned().collect(),
         part: "all",
@@ -166,10 +184,10 @@ fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Outcom
     })
 }
 
-fn evaluate(model: &dyn MoleculeAutoencoder, smiles: &[Smiles]) -> Outcome<Reconstruction> {
-    let progress = Progress::counting(Some(smiles.len()), "molecules");
+fn evaluate(model: &dyn MoleculeAutoencoder, smiles: &[Smiles]) -> Result<Reconstruction> {
+    let bar = progress::counter(Some(smiles.len()), "molecules");
     Ok(reconstruction(model, smiles, &mut |done| {
-        progress.done(done)
+        bar.set_position(done as u64)
     })?)
 }
 
@@ -177,7 +195,7 @@ fn to_text(args: &Args, source: &str, part: &str, result: &Reconstruction) -> St
     let part = if part == "all" { "" } else { "held-out " };
     let what = molecules_of(source, result.molecules, part);
     let heading = output::heading(&format!("{} on {what}", args.bundle.display()));
-    let mut table = Table::new(&[], &[1]);
+    let mut table = Table::new(&[], [1]);
     let mut row = |name: &str, share: f64, of: [usize; 2], what: &str| {
         table.row([
             name.to_owned(),

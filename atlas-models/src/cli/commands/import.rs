@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::models;
 use atlas_core::{Bundle, ImportOptions};
 use candle_core::DType;
 use serde_json::json;
 
-use crate::cli::destination;
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::Models;
+use crate::cli::failure::Result;
+use crate::cli::save_target;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 
@@ -20,9 +20,9 @@ Examples:
 /// Make a bundle of a model that the Python system before Atlas saved
 ///
 /// The folder holds args.json, an object of every parameter, and for each network NAME.pt, the
-/// state_dict of its module as torch.save writes it; and nothing else. What is missing, left over
-/// or of another shape or dtype is listed, and nothing is saved. The files are read as data: one
-/// that asks for anything but tensors is refused, and no code in them is run.
+/// state_dict of its module as torch.save writes it; and nothing else. If anything is missing, left
+/// over or of another shape or dtype, all of it is listed and nothing is saved. The files are read as
+/// data: no code in them is run, and a file that asks for anything but tensors is refused.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -42,10 +42,10 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    destination::look(&args.out).map_err(Failure::new)?;
+pub fn run(args: &Args, models: &Models) -> Result {
+    save_target::check(&args.out)?;
     let options = ImportOptions::new().dtype(args.dtype);
-    let model = models::registry().import(&args.model, &args.folder, options)?;
+    let model = models.import(&args.model, &args.folder, options)?;
     model.save(&args.out)?;
     let bundle = Bundle::open(&args.out)?;
     if args.json {

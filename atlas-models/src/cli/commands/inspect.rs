@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use atlas_core::{Bundle, NetworkFile};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::cli::failure::Outcome;
-use crate::cli::notes::TRAINING;
+use crate::cli::failure::Result;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{bytes, grouped};
+use crate::cli::terminal::values::{flatten, show, show_measured};
+use crate::cli::training_note::{CURVE, TRAINING};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +31,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
+pub fn run(args: &Args) -> Result {
     let bundle = Bundle::open(&args.bundle)?;
     if args.json {
         output::print_json(&to_json(&bundle))
@@ -40,7 +41,7 @@ pub fn run(args: Args) -> Outcome {
 }
 
 /// Elements of all tensors of a network.
-pub fn elements(network: &NetworkFile<'_>) -> usize {
+fn elements(network: &NetworkFile<'_>) -> usize {
     network
         .tensors()
         .map(|tensor| tensor.shape.iter().product::<usize>())
@@ -48,15 +49,18 @@ pub fn elements(network: &NetworkFile<'_>) -> usize {
 }
 
 fn to_json(bundle: &Bundle) -> Value {
-    let tensor = |tensor: atlas_core::StoredTensor<'_>| json!({ "name": tensor.name, "dtype": tensor.dtype.as_str(), "shape": tensor.shape });
     let network = |network: NetworkFile<'_>| {
+        let tensors = network.tensors().map(|tensor| {
+            let dtype = tensor.dtype.as_str();
+            json!({ "name": tensor.name, "dtype": dtype, "shape": tensor.shape })
+        });
         json!({
             "name": network.name(),
             "file": network.file(),
             "bytes": network.bytes(),
             "blake3": network.blake3(),
             "elements": elements(&network),
-            "tensors": network.tensors().map(tensor).collect::<Value>(),
+            "tensors": tensors.collect::<Value>(),
         })
     };
     json!({
@@ -91,9 +95,7 @@ fn to_text(bundle: &Bundle) -> String {
     ]);
     let mut section =
         |title: &str, table: String| text += &format!("\n{}\n{table}", output::heading(title));
-    let mut parameters = Vec::new();
-    flatten("", &bundle.params(), &mut parameters);
-    section("Parameters", values(&parameters));
+    section("Parameters", values(&flatten(&bundle.params())));
     section("Networks", networks(bundle));
     let provenance = bundle.provenance();
     let seed = provenance
@@ -109,8 +111,7 @@ fn to_text(bundle: &Bundle) -> String {
         ]),
     );
     for (topic, note) in provenance.notes() {
-        let mut rows = Vec::new();
-        flatten("", note, &mut rows);
+        let mut rows = flatten(note);
         // The curve has a table of its own.
         rows.retain(|(name, _)| topic != TRAINING || name != CURVE);
         let mut title = topic.clone();
@@ -127,11 +128,8 @@ fn to_text(bundle: &Bundle) -> String {
     text
 }
 
-/// The member of the training note that holds an object for each epoch.
-const CURVE: &str = "curve";
-
 fn pairs<const N: usize>(rows: [(&str, String); N]) -> String {
-    let mut table = Table::new(&[], &[]);
+    let mut table = Table::new(&[], []);
     for (name, value) in rows {
         table.row([name.to_owned(), value]);
     }
@@ -140,107 +138,45 @@ fn pairs<const N: usize>(rows: [(&str, String); N]) -> String {
 
 /// Values with their dotted names, on a line each.
 fn values(rows: &[(String, Value)]) -> String {
-    let mut table = Table::new(&[], &[]);
+    let mut table = Table::new(&[], []);
     for (name, value) in rows {
         table.row([name.clone(), show(value)]);
     }
     table.render(output::terminal_width())
 }
 
-/// Every value that is no object, with its dotted name.
-pub fn flatten(prefix: &str, value: &Value, rows: &mut Vec<(String, Value)>) {
-    match value.as_object() {
-        Some(members) if !members.is_empty() => {
-            for (name, value) in members {
-                let name = if prefix.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{prefix}.{name}")
-                };
-                flatten(&name, value, rows);
-            }
-        }
-        _ => rows.push((prefix.to_owned(), value.clone())),
-    }
-}
-
-/// A value as a person reads it: texts without quotes, a long list by its beginning.
-pub fn show(value: &Value) -> String {
-    const LONGEST: usize = 12;
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(elements) if elements.len() > LONGEST => {
-            let first: Vec<String> = elements.iter().take(LONGEST).map(show).collect();
-            format!("{} … ({} in all)", first.join(" "), grouped(elements.len()))
-        }
-        Value::Array(elements) if elements.is_empty() => "none".to_owned(),
-        Value::Array(elements) => elements.iter().map(show).collect::<Vec<_>>().join(" "),
-        Value::Object(members) if members.is_empty() => "none".to_owned(),
-        Value::Number(number) => match number.as_f64() {
-            // A measured number has more digits than anybody reads; a parameter has few.
-            Some(measured) if number.is_f64() && number.to_string().len() > 10 => {
-                format!("{measured:.4}")
-            }
-            _ => number.to_string(),
-        },
-        other => other.to_string(),
-    }
-}
-
 fn networks(bundle: &Bundle) -> String {
-    let mut table = Table::new(&["network", "tensors", "elements", "size"], &[1, 2, 3]);
-    let mut total = (0, 0, 0);
-    for network in bundle.networks() {
-        let (tensors, elements) = (network.tensors().count(), elements(&network));
-        total = (
-            total.0 + tensors,
-            // A manifest can say anything of files that nobody has looked at.
-            elements.saturating_add(total.1),
-            network.bytes().saturating_add(total.2),
-        );
+    let mut table = Table::new(&["network", "tensors", "elements", "size"], [1, 2, 3]);
+    let mut row = |name: &str, tensors, elements, size| {
         table.row([
-            network.name().to_owned(),
+            name.to_owned(),
             grouped(tensors),
             grouped(elements),
-            bytes(network.bytes()),
+            bytes(size),
         ]);
+    };
+    let mut total = (0, 0usize, 0u64);
+    for network in bundle.networks() {
+        let (tensors, elements) = (network.tensors().count(), elements(&network));
+        total.0 += tensors;
+        // A manifest can say anything of files that nobody has looked at.
+        total.1 = total.1.saturating_add(elements);
+        total.2 = total.2.saturating_add(network.bytes());
+        row(network.name(), tensors, elements, network.bytes());
     }
-    table.row([
-        "all".to_owned(),
-        grouped(total.0),
-        grouped(total.1),
-        bytes(total.2),
-    ]);
+    row("all", total.0, total.1, total.2);
     table.render(None)
 }
 
+/// A row for each object of the curve, whose members are named by the first.
 fn epochs(curve: &[Value]) -> String {
-    let empty = Map::new();
-    let names: Vec<String> = curve[0]
-        .as_object()
-        .unwrap_or(&empty)
-        .keys()
-        .cloned()
-        .collect();
-    let mut rows: Vec<Vec<String>> =
-        vec![names.iter().map(|name| name.replace('_', " ")).collect()];
+    let first = curve[0].as_object();
+    let names: Vec<&String> = first.into_iter().flat_map(|first| first.keys()).collect();
+    let mut table = Table::new(&[], 0..names.len());
+    table.row(names.iter().map(|name| name.replace('_', " ")));
     for epoch in curve {
-        rows.push(
-            names
-                .iter()
-                .map(|name| epoch.get(name).map_or(String::new(), measured))
-                .collect(),
-        );
+        let cell = |name: &&String| epoch.get(*name).map_or(String::new(), show_measured);
+        table.row(names.iter().map(cell));
     }
-    let mut table = Table::new(&[], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    rows.into_iter().for_each(|row| table.row(row));
     table.render(None)
-}
-
-/// A measured number, with four decimals; a count as it is.
-fn measured(value: &Value) -> String {
-    match value.as_f64().filter(|_| value.is_f64()) {
-        Some(number) => format!("{number:.4}"),
-        None => show(value),
-    }
 }

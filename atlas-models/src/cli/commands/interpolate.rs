@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use crate::chem::{self, Smiles};
-use crate::models::{self, MoleculeAutoencoder};
+use atlas_core::Error;
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 
-use crate::cli::failure::{Failure, Outcome};
+use crate::chem::{self, Smiles};
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::model::{check_known, for_model};
+use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
+use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,8 +27,8 @@ const SMALL_SINE: f64 = 1e-6;
 
 /// Walk from one molecule to another
 ///
-/// Decodes the latents on the way from the first molecule's to the second's, both included: at each
-/// the most probable string that the model finds, which need not be a molecule.
+/// Decodes latents at equal distances from the first molecule's to the second's, both included: each
+/// to the most probable string that the model finds, which need not be a molecule.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -39,8 +43,8 @@ pub struct Args {
     /// Steps from the one to the other
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     steps: u32,
-    /// Turn from one latent's direction to the other's, instead of cutting straight through: latents
-    /// of many dimensions are far from the centre, and so is this way
+    /// Turn from one latent's direction to the other's instead of going straight: latents of many
+    /// dimensions are far from the centre, and this way stays as far from it
     #[arg(long)]
     spherical: bool,
     /// Print a JSON object
@@ -48,59 +52,49 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    let model = models::registry().load(&args.bundle)?;
-    let ends = ends(&*model, &args)?;
-    let latents = model
-        .encode(&ends)?
-        .to_dtype(DType::F64)?
-        .to_vec2::<f64>()?;
+pub fn run(args: &Args, models: &Models) -> Result {
+    let model = models.load(&args.bundle)?;
+    let ends = ends(&*model, args)?;
+    let latents = model.encode(&ends)?.to_dtype(DType::F64)?;
+    let latents = latents.to_vec2::<f64>()?;
     let [from, to] = latents.as_slice() else {
         return Err(Failure::new(format_args!(
             "the model encoded 2 molecules to {} latents",
             latents.len()
         )));
     };
+    let interpolate = if args.spherical { spherical } else { linear };
     let shares: Vec<f64> = (0..=args.steps)
         .map(|step| f64::from(step) / f64::from(args.steps))
         .collect();
     let mut strings = Vec::with_capacity(shares.len());
     for shares in shares.chunks(BATCH) {
-        let points = shares.iter().map(|&share| match args.spherical {
-            true => spherical(from, to, share),
-            false => linear(from, to, share),
-        });
-        let points: Vec<f64> = points.flatten().collect();
-        let points = Tensor::from_vec(points, (shares.len(), from.len()), &Device::Cpu)?;
-        let points = points.to_dtype(model.dtype())?.to_device(model.device())?;
-        strings.extend(model.decode(&points)?);
+        let points = shares
+            .iter()
+            .flat_map(|&share| interpolate(from, to, share));
+        let shape = (shares.len(), from.len());
+        let points = Tensor::from_vec(points.collect(), shape, &Device::Cpu)?;
+        strings.extend(model.decode(&for_model(&*model, &points)?)?);
     }
     let rows: Vec<(f64, String)> = shares.into_iter().zip(strings).collect();
     if args.json {
-        return output::print_json(&to_json(&args, &model.digest()?, &rows));
+        return output::print_json(&to_json(args, &model.digest()?, &rows));
     }
     output::print(&to_table(&rows).render(output::terminal_width()))
 }
 
 /// The molecules, or what is wrong with either.
-fn ends(model: &dyn MoleculeAutoencoder, args: &Args) -> Outcome<Vec<Smiles>> {
-    let mut problems = Vec::new();
+fn ends(model: &dyn MoleculeAutoencoder, args: &Args) -> Result<Vec<Smiles>> {
+    let mut problems = Problems::default();
     let mut ends = Vec::new();
     for (name, text) in [("A", &args.from), ("B", &args.to)] {
-        let parsed = Smiles::parse(text).map_err(|error| error.to_string());
-        let known = parsed.and_then(|smiles| match model.prepare(&smiles) {
-            Ok(_) => Ok(smiles),
-            Err(error) => Err(error.to_string()),
-        });
-        match known {
-            Ok(smiles) => ends.push(smiles),
-            Err(error) => problems.push(format!("{name}: `{text}`: {error}")),
-        }
+        let known = Smiles::parse(text)
+            .map_err(Error::new)
+            .and_then(|smiles| check_known(model, &smiles).map(|()| smiles))
+            .map_err(|error| error.within(format_args!("{name}: `{text}`")));
+        ends.extend(problems.take(known));
     }
-    match problems.is_empty() {
-        true => Ok(ends),
-        false => Err(Failure::Problems("there is no way", problems)),
-    }
+    problems.into_result("there is no way", Some(ends))
 }
 
 fn linear(from: &[f64], to: &[f64], share: f64) -> Vec<f64> {
@@ -109,7 +103,7 @@ fn linear(from: &[f64], to: &[f64], share: f64) -> Vec<f64> {
 
 /// Shoemake's interpolation ("Animating Rotation with Quaternion Curves", 1985), as White ("Sampling
 /// Generative Networks", 2016) uses it on latents. Straight where the directions are equal or
-/// opposite, or a latent is zero: there is no one way to turn.
+/// opposite, or a latent is zero: there is no single direction to turn in.
 fn spherical(from: &[f64], to: &[f64], share: f64) -> Vec<f64> {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let cosine = dot(from, to) / (dot(from, from) * dot(to, to)).sqrt();
@@ -130,7 +124,7 @@ fn blend(from: &[f64], to: &[f64], parts: [f64; 2]) -> Vec<f64> {
 }
 
 fn to_table(rows: &[(f64, String)]) -> Table {
-    let mut table = Table::new(&["step", "way", "valid", "SMILES"], &[0, 1]);
+    let mut table = Table::new(&["step", "share", "valid", "SMILES"], [0, 1]);
     for (step, (share, smiles)) in rows.iter().enumerate() {
         let valid = if chem::is_valid(smiles) { "yes" } else { "no" };
         table.row([
@@ -144,7 +138,10 @@ fn to_table(rows: &[(f64, String)]) -> Table {
 }
 
 fn to_json(args: &Args, digest: &str, rows: &[(f64, String)]) -> Value {
-    let step = |(step, (share, smiles)): (usize, &(f64, String))| json!({ "step": step, "share": share, "smiles": smiles, "valid": chem::is_valid(smiles) });
+    let step = |(step, (share, smiles)): (usize, &(f64, String))| {
+        let valid = chem::is_valid(smiles);
+        json!({ "step": step, "share": share, "smiles": smiles, "valid": valid })
+    };
     let steps: Vec<Value> = rows.iter().enumerate().map(step).collect();
     json!({
         "bundle": args.bundle,

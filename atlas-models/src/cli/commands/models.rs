@@ -1,12 +1,13 @@
 //! `atlas models`
 
-use crate::models::{self, DEFAULT_MODEL};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::cli::failure::Outcome;
+use crate::cli::Models;
+use crate::cli::failure::Result;
+use crate::cli::model::default_model;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
-use crate::cli::terminal::text;
+use crate::cli::terminal::text::first_paragraph;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,25 +23,25 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    let registry = models::registry();
+pub fn run(args: &Args, models: &Models) -> Result {
     if args.json {
-        let model = |entry: &atlas_core::Entry<_>| {
+        let default = default_model(models);
+        let models = models.entries().map(|model| {
             json!({
-                "name": entry.name(),
-                "version": entry.version(),
-                "doc": entry.doc(),
-                "default": entry.name() == DEFAULT_MODEL,
+                "name": model.name(),
+                "version": model.version(),
+                "doc": model.doc(),
+                "default": Some(model.name()) == default,
             })
-        };
-        return output::print_json(&registry.entries().map(model).collect::<Value>());
+        });
+        return output::print_json(&models.collect());
     }
-    let mut table = Table::new(&["name", "version", "what it is"], &[1]);
-    for entry in registry.entries() {
+    let mut table = Table::new(&["name", "version", "what it is"], [1]);
+    for model in models.entries() {
         table.row([
-            entry.name().to_owned(),
-            entry.version().to_string(),
-            text::first_paragraph(entry.doc()),
+            model.name().to_owned(),
+            model.version().to_string(),
+            first_paragraph(model.doc()),
         ]);
     }
     output::print(&table.render(output::terminal_width()))

@@ -1,15 +1,15 @@
 //! `atlas params`
 
-use crate::models;
-use crate::train::TrainParams;
 use atlas_core::Params as _;
 use atlas_core::params::{Field, Kind, Schema};
 use serde_json::{Value, json};
 
-use crate::cli::failure::Outcome;
+use crate::cli::Models;
+use crate::cli::failure::Result;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
-use crate::cli::terminal::text;
+use crate::cli::terminal::text::first_paragraph;
+use crate::train::TrainParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,11 +36,10 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    let registry = models::registry();
+pub fn run(args: &Args, models: &Models) -> Result {
     let (name, version, schema) = match &args.model {
         Some(model) => {
-            let entry = registry.entry(model)?;
+            let entry = models.entry(model)?;
             (entry.name(), Some(entry.version()), entry.schema())
         }
         None => ("training", None, TrainParams::schema()),
@@ -60,7 +59,7 @@ pub fn run(args: Args) -> Outcome {
     }
     let mut table = Table::new(
         &["parameter", "type", "default", "constraint", "what it is"],
-        &[],
+        [],
     );
     for row in rows {
         let default = row
@@ -90,13 +89,12 @@ struct Row {
 
 impl Row {
     fn new(field: &Field, name: String, default: Option<&Value>) -> Self {
-        let doc = text::first_paragraph(field.doc());
         Self {
             name,
             kind: kind(field.kind()),
             default: default.cloned(),
             constraint: field.constraint(),
-            doc,
+            doc: first_paragraph(field.doc()),
         }
     }
 
@@ -112,19 +110,16 @@ impl Row {
     }
 }
 
-/// Adds a row for each parameter, for each one of a group in its place.
+/// Adds a row for each parameter; those of a group stand in its place.
 fn list(schema: &Schema, prefix: &str, defaults: &Value, rows: &mut Vec<Row>) {
     for field in schema.fields() {
         let name = format!("{prefix}{}", field.name());
         let default = defaults.get(field.name());
-        match field.kind() {
-            Kind::Group(group) => list(
-                group,
-                &format!("{name}."),
-                default.unwrap_or(&Value::Null),
-                rows,
-            ),
-            _ => rows.push(Row::new(field, name, default)),
+        if let Kind::Group(group) = field.kind() {
+            let defaults = default.unwrap_or(&Value::Null);
+            list(group, &format!("{name}."), defaults, rows);
+        } else {
+            rows.push(Row::new(field, name, default));
         }
     }
 }

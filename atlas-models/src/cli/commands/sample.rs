@@ -1,21 +1,20 @@
 //! `atlas sample`
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::chem;
-use crate::models::{self, MoleculeAutoencoder};
 use atlas_core::Draws;
+use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
-use crate::cli::failure::{Failure, Outcome};
-use crate::cli::partial::Partial;
-use crate::cli::terminal::interrupt;
-use crate::cli::terminal::output;
-use crate::cli::terminal::progress::Progress;
+use crate::chem;
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::model::for_model;
+use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{count, grouped, percent};
+use crate::cli::terminal::{output, progress};
+use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,25 +24,25 @@ Examples:
 
 /// Molecules that are drawn at a time.
 const BATCH: usize = 512;
-/// Draws in a row of which none was wanted, after which there is no point in going on.
-const PATIENCE: u64 = 10_000;
+/// After so many draws in a row of which none was wanted, the command gives up.
+const PATIENCE: usize = 10_000;
 
 /// Draw new molecules from the prior
 ///
 /// Draws latents from the model's prior, standard normal unless the model has another, and from each
 /// a string token by token, by the model's own probabilities. Draw number i of a seed is always the
-/// same, however many are drawn. How many are valid molecules, and how many of those are distinct,
-/// is said at the end.
+/// same, however many are drawn. A message at the end says how many are valid molecules, and how
+/// many of those are distinct.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
     /// Strings to write
-    #[arg(short, long = "number", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    number: u64,
-    /// What the model's logits are divided by: below 1 its favourites are drawn more often, above 1
-    /// less
+    #[arg(short, long = "number", value_name = "N", default_value_t = 10, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    number: usize,
+    /// What the model's logits are divided by: below 1 probable strings are drawn more often, above
+    /// 1 less often
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
     temperature: f64,
     /// From each latent take the most probable string that the model finds
@@ -55,7 +54,7 @@ pub struct Args {
     /// Leave out strings that are not valid molecules, and draw on
     #[arg(long)]
     valid: bool,
-    /// Leave out molecules that were drawn before, however they are spelt, and draw on
+    /// Leave out molecules that were drawn before, in whatever spelling, and draw on
     #[arg(long)]
     unique: bool,
     /// File to write, a string a line; - is standard output
@@ -73,96 +72,94 @@ fn temperature(text: &str) -> Result<f64, String> {
     }
 }
 
-pub fn run(args: Args) -> Outcome {
-    let mut target = Target::open(&args)?;
-    let model = models::registry().load(&args.bundle)?;
-    if let Target::File(..) = target {
-        interrupt::watch("stopping after this batch, leaving no file")?;
+pub fn run(args: &Args, models: &Models) -> Result {
+    // The strings belong to the JSON object where that is all that is printed.
+    let is_collected = args.json && args.output == Path::new("-");
+    let mut output = (!is_collected)
+        .then(|| OutputFile::create(&args.output))
+        .transpose()?;
+    let model = models.load(&args.bundle)?;
+    if let Some(output) = &output {
+        output.watch_interrupts()?;
     }
     let mut tally = Tally::default();
-    let mut fruitless = 0;
-    let progress = Progress::counting(Some(size(args.number)), "strings");
+    let mut collected = Vec::new();
+    let bar = progress::counter(Some(args.number), "strings");
     while tally.written < args.number {
-        for string in draw(&*model, &args, tally.drawn)? {
-            let wanted = tally.judge(string, &args);
-            fruitless = if wanted.is_some() { 0 } else { fruitless + 1 };
-            if let Some(row) = wanted {
-                target.write(row)?;
+        for string in draw(&*model, args, tally.drawn)? {
+            if let Some(molecule) = tally.judge(string, args) {
+                match &mut output {
+                    Some(output) => output.line(&molecule.smiles)?,
+                    None => collected.push(molecule),
+                }
             }
             if tally.written == args.number {
                 break;
             }
         }
-        target.flush()?;
-        progress.done(size(tally.written));
-        if fruitless >= PATIENCE {
-            return Err(Failure::new(format_args!(
-                "{} of {} after {}: none of the last {} was {}",
-                grouped(size(tally.written)),
-                counted(args.number, "string"),
-                counted(tally.drawn, "draw"),
-                grouped(size(fruitless)),
-                wanted(&args),
-            )));
-        }
-        if interrupt::is_asked() {
-            return Err(Failure::Interrupted(format!(
-                "interrupted; {} is as it was",
-                args.output.display()
-            )));
+        bar.set_position(tally.written as u64);
+        tally.check_patience(args)?;
+        if let Some(output) = &mut output {
+            output.flush()?;
+            output.check_interrupt()?;
         }
     }
-    drop(progress);
-    let rows = target.finish()?;
+    drop(bar);
+    if let Some(output) = output {
+        output.finish()?;
+    }
     if args.json {
-        return output::print_json(&tally.to_json(&args, &model.digest()?, rows));
+        let collected = is_collected.then_some(collected);
+        return output::print_json(&tally.to_json(args, &model.digest()?, collected));
     }
-    output::say(&tally.to_text(&args));
+    output::say(&tally.to_text(args));
     Ok(())
 }
 
 /// The strings of the draws from number `first` on.
-fn draw(model: &dyn MoleculeAutoencoder, args: &Args, first: u64) -> Outcome<Vec<String>> {
-    let is_choosy = args.valid || args.unique;
-    let batch = match is_choosy {
-        true => BATCH,
-        false => BATCH.min(size(args.number - first)),
+fn draw(model: &dyn MoleculeAutoencoder, args: &Args, first: usize) -> Result<Vec<String>> {
+    // Some of the draws may be left out.
+    let batch = if args.valid || args.unique {
+        BATCH
+    } else {
+        BATCH.min(args.number - first)
     };
     let draws = Draws {
         seed: args.seed,
-        first,
+        first: first as u64,
     };
-    let latents = model
-        .prior(draws, batch)?
-        .to_dtype(model.dtype())?
-        .to_device(model.device())?;
-    Ok(match args.greedy {
-        true => model.decode(&latents)?,
-        false => model.sample(&latents, draws, args.temperature)?,
+    let latents = for_model(model, &model.prior(draws, batch)?)?;
+    Ok(if args.greedy {
+        model.decode(&latents)?
+    } else {
+        model.sample(&latents, draws, args.temperature)?
     })
 }
 
 /// A string that was drawn and is wanted.
-struct Row {
+struct Molecule {
     smiles: String,
     is_valid: bool,
 }
 
-/// What the draws came to.
+/// Counts of the draws.
 #[derive(Default)]
 struct Tally {
-    drawn: u64,
-    written: u64,
-    valid: u64,
-    /// Molecules among the valid ones.
-    distinct: u64,
-    /// Digests, shorter than what they stand for: of canonical forms, and of what has none.
+    drawn: usize,
+    written: usize,
+    valid: usize,
+    /// Distinct molecules among the valid ones.
+    distinct: usize,
+    /// Draws since the last one that was wanted.
+    unwanted: usize,
+    /// What was drawn, by digests, which are shorter: of canonical forms, and of strings that have
+    /// none.
     seen: HashSet<[u8; 32]>,
 }
 
 impl Tally {
     /// Counts a string; gives it back if it is wanted.
-    fn judge(&mut self, smiles: String, args: &Args) -> Option<Row> {
+    fn judge(&mut self, smiles: String, args: &Args) -> Option<Molecule> {
         let canonical = chem::canonical(&smiles);
         let is_valid = canonical.is_ok();
         let is_new = match canonical {
@@ -170,16 +167,38 @@ impl Tally {
             Err(_) => self.seen.insert(digest(b"string ", &smiles)),
         };
         self.drawn += 1;
-        self.valid += u64::from(is_valid);
-        self.distinct += u64::from(is_valid && is_new);
+        self.valid += usize::from(is_valid);
+        self.distinct += usize::from(is_valid && is_new);
         if (args.valid && !is_valid) || (args.unique && !is_new) {
+            self.unwanted += 1;
             return None;
         }
+        self.unwanted = 0;
         self.written += 1;
-        Some(Row { smiles, is_valid })
+        Some(Molecule { smiles, is_valid })
     }
 
-    fn to_json(&self, args: &Args, digest: &str, rows: Option<Vec<Row>>) -> Value {
+    /// # Errors
+    /// If nothing that is wanted was drawn for too long.
+    fn check_patience(&self, args: &Args) -> Result {
+        if self.unwanted < PATIENCE {
+            return Ok(());
+        }
+        let wanted = match (args.valid, args.unique) {
+            (true, true) => "valid and new",
+            (true, false) => "valid",
+            (false, _) => "new",
+        };
+        Err(Failure::new(format_args!(
+            "{} of {} after {}: none of the last {} was {wanted}",
+            grouped(self.written),
+            count(args.number, "string"),
+            count(self.drawn, "draw"),
+            grouped(self.unwanted),
+        )))
+    }
+
+    fn to_json(&self, args: &Args, digest: &str, molecules: Option<Vec<Molecule>>) -> Value {
         let mut object = json!({
             "bundle": args.bundle,
             "digest": digest,
@@ -192,9 +211,9 @@ impl Tally {
             "unique": self.distinct,
             "unique_share": share(self.distinct, self.valid),
         });
-        if let Some(rows) = rows {
-            let molecule = |row: Row| json!({ "smiles": row.smiles, "valid": row.is_valid });
-            object["molecules"] = rows.into_iter().map(molecule).collect();
+        if let Some(molecules) = molecules {
+            let to_json = |molecule: Molecule| json!({ "smiles": molecule.smiles, "valid": molecule.is_valid });
+            object["molecules"] = molecules.into_iter().map(to_json).collect();
         }
         object
     }
@@ -202,11 +221,11 @@ impl Tally {
     fn to_text(&self, args: &Args) -> String {
         format!(
             "drew {} with seed {}: {}, {}; {} of them distinct, {}",
-            counted(self.drawn, "string"),
+            count(self.drawn, "string"),
             args.seed,
-            counted(self.valid, "valid molecule"),
+            count(self.valid, "valid molecule"),
             percent(share(self.valid, self.drawn)),
-            grouped(size(self.distinct)),
+            grouped(self.distinct),
             percent(share(self.distinct, self.valid)),
         )
     }
@@ -218,78 +237,10 @@ fn digest(kind: &[u8], text: &str) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    match whole {
-        0 => 0.0,
-        whole => part as f64 / whole as f64,
-    }
-}
-
-fn size(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn counted(number: u64, what: &str) -> String {
-    count(size(number), what)
-}
-
-/// What the strings that are left out are not.
-fn wanted(args: &Args) -> &'static str {
-    match (args.valid, args.unique) {
-        (true, true) => "valid and new",
-        (true, false) => "valid",
-        (false, _) => "new",
-    }
-}
-
-/// Where the strings go.
-enum Target {
-    Output(BufWriter<io::Stdout>),
-    File(BufWriter<File>, Partial),
-    /// Into the JSON object.
-    Rows(Vec<Row>),
-}
-
-impl Target {
-    fn open(args: &Args) -> Outcome<Self> {
-        if args.output != Path::new("-") {
-            let (partial, file) = Partial::create(&args.output)?;
-            return Ok(Self::File(BufWriter::new(file), partial));
-        }
-        Ok(match args.json {
-            true => Self::Rows(Vec::new()),
-            false => Self::Output(BufWriter::new(io::stdout())),
-        })
-    }
-
-    fn write(&mut self, row: Row) -> Outcome {
-        match self {
-            Self::Output(to) => writeln!(to, "{}", row.smiles).map_err(Failure::Output),
-            Self::File(to, partial) => {
-                writeln!(to, "{}", row.smiles).map_err(|error| partial.failed(error))
-            }
-            Self::Rows(rows) => {
-                rows.push(row);
-                Ok(())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> Outcome {
-        match self {
-            Self::Output(to) => to.flush().map_err(Failure::Output),
-            Self::File(to, partial) => to.flush().map_err(|error| partial.failed(error)),
-            Self::Rows(_) => Ok(()),
-        }
-    }
-
-    /// The rows that are to be printed with the counts.
-    fn finish(mut self) -> Outcome<Option<Vec<Row>>> {
-        self.flush()?;
-        match self {
-            Self::Output(_) => Ok(None),
-            Self::File(_, partial) => partial.commit().map(|()| None),
-            Self::Rows(rows) => Ok(Some(rows)),
-        }
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::models;
 use atlas_core::{Bundle, Error};
 use serde_json::{Value, json};
 
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::{bytes, count};
 
@@ -32,43 +32,47 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Outcome {
-    // Where a training process saves over the bundle meanwhile, the new one is looked at.
+pub fn run(args: &Args, models: &Models) -> Result {
+    // If a training process saves over the bundle meanwhile, the new one is looked at.
     let checked = Bundle::read(&args.bundle, |bundle| {
-        let findings = findings(&args, bundle);
-        match findings.is_empty() {
-            true => Ok(bundle.clone()),
-            false => Err(Wrong::Found(Some(Box::new(bundle.clone())), findings)),
+        let findings = findings(args, bundle, models);
+        if findings.is_empty() {
+            Ok(bundle.clone())
+        } else {
+            Err(Problem::Found(Some(Box::new(bundle.clone())), findings))
         }
     });
-    match checked {
-        Ok(bundle) => report(&args, Some(&bundle), &[]),
-        Err(Wrong::Found(bundle, findings)) => report(&args, bundle.as_deref(), &findings),
-        Err(Wrong::NotThere(error)) => Err(error.into()),
-    }
+    let (bundle, findings) = match checked {
+        Ok(bundle) => (Some(Box::new(bundle)), Vec::new()),
+        Err(Problem::Found(bundle, findings)) => (bundle, findings),
+        Err(Problem::Unreadable(error)) => return Err(error.into()),
+    };
+    report(args, bundle.as_deref(), &findings, models)
 }
 
-/// Why a bundle is not whole.
-enum Wrong {
-    NotThere(Error),
+/// Why a bundle is not reported as whole.
+enum Problem {
+    /// There is nothing to check.
+    Unreadable(Error),
+    /// What is wrong, and the bundle if its manifest can be read.
     Found(Option<Box<Bundle>>, Vec<Error>),
 }
 
-impl From<Error> for Wrong {
+impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match error.is_corrupt() {
-            // Nothing else can be said of a bundle that does not say what it is.
-            true => Self::Found(None, vec![error]),
-            false => Self::NotThere(error),
+        if error.is_corrupt() {
+            Self::Found(None, vec![error])
+        } else {
+            Self::Unreadable(error)
         }
     }
 }
 
 /// What is wrong with the files, and with the model that is in them.
-fn findings(args: &Args, bundle: &Bundle) -> Vec<Error> {
+fn findings(args: &Args, bundle: &Bundle, models: &Models) -> Vec<Error> {
     let mut findings = bundle.findings();
-    if is_known(bundle)
-        && let Err(error) = models::registry().load(&args.bundle)
+    if is_known(bundle, models)
+        && let Err(error) = models.load(&args.bundle)
     {
         // Of a damaged file both say the same.
         let text = error.to_string();
@@ -79,32 +83,35 @@ fn findings(args: &Args, bundle: &Bundle) -> Vec<Error> {
     findings
 }
 
-fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error]) -> Outcome {
-    let whole = findings.is_empty();
-    // Of another program's model nobody here knows the behaviour.
-    let behaviour = whole && bundle.is_some_and(is_known);
+/// Whether this program has the bundle's model, and so can check its behaviour.
+fn is_known(bundle: &Bundle, models: &Models) -> bool {
+    models.entry(bundle.model()).is_ok()
+}
+
+fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error], models: &Models) -> Result {
+    let is_whole = findings.is_empty();
+    let behaviour = is_whole && bundle.is_some_and(|bundle| is_known(bundle, models));
     if args.json {
         let texts = findings.iter().map(|finding| finding.to_string());
         output::print_json(&json!({
             "bundle": args.bundle,
             "model": bundle.map(Bundle::model),
             "digest": bundle.map(Bundle::digest),
-            "whole": whole,
+            "whole": is_whole,
             "behaviour": behaviour,
             "findings": texts.collect::<Value>(),
         }))?;
-    } else if let Some(bundle) = bundle.filter(|_| whole) {
+    } else if let Some(bundle) = bundle.filter(|_| is_whole) {
         output::print(&summary(args, bundle, behaviour))?;
     } else {
         let lines = findings.iter().map(|finding| format!("{finding}\n"));
         output::print(&lines.collect::<String>())?;
     }
-    if whole { Ok(()) } else { Err(Failure::No) }
-}
-
-/// Whether this program has the bundle's model.
-fn is_known(bundle: &Bundle) -> bool {
-    models::registry().entry(bundle.model()).is_ok()
+    if is_whole {
+        Ok(())
+    } else {
+        Err(Failure::NegativeAnswer)
+    }
 }
 
 fn summary(args: &Args, bundle: &Bundle, behaviour: bool) -> String {

@@ -1,17 +1,17 @@
-//! Ctrl-C: the first one asks, the second one ends.
+//! Ctrl-C: the first one asks the command to stop, the second one ends the process.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::output;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From here on the first Ctrl-C is for [`is_asked`] to find; `message` is then shown.
-pub fn watch(message: &'static str) -> Outcome {
+/// From here on the first Ctrl-C shows `message` and is for [`is_requested`] to find.
+pub fn watch(message: &'static str) -> Result {
     let handler = move || {
-        if ASKED.swap(true, Ordering::SeqCst) {
+        if REQUESTED.swap(true, Ordering::SeqCst) {
             process::exit(130);
         }
         output::say(&format_args!("\n{message}; Ctrl-C again stops at once"));
@@ -21,6 +21,6 @@ pub fn watch(message: &'static str) -> Outcome {
 }
 
 /// Whether there was a Ctrl-C.
-pub fn is_asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
+pub fn is_requested() -> bool {
+    REQUESTED.load(Ordering::SeqCst)
 }

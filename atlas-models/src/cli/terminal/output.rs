@@ -1,4 +1,4 @@
-//! Results to standard output, messages to standard error.
+//! Results go to standard output, messages to standard error.
 
 use std::env;
 use std::fmt::Display;
@@ -6,23 +6,23 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{Failure, Result};
 
 /// Prints a result.
-pub fn print(text: &str) -> Outcome {
+pub fn print(text: &str) -> Result {
     let mut output = io::stdout().lock();
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
-        .map_err(Failure::Output)
+        .map_err(Failure::StandardOutput)
 }
 
 /// Prints a result as JSON over several lines.
-pub fn print_json(value: &Value) -> Outcome {
+pub fn print_json(value: &Value) -> Result {
     print(&format!("{value:#}\n"))
 }
 
-/// Says something on standard error. Nobody may be there to hear it.
+/// Says something on standard error, which may be closed.
 pub fn say(text: &dyn Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -46,13 +46,13 @@ pub fn heading(text: &str) -> String {
     }
 }
 
-/// Columns of the terminal that results go to, if they go to one.
+/// The columns of the terminal, if results go to one.
 pub fn terminal_width() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
     Some(usize::from(width.0))
 }
 
-/// Whether escape codes do any good there (see no-color.org).
+/// Whether colours are shown there, and wanted (see no-color.org).
 fn is_coloured(to: &impl IsTerminal) -> bool {
     to.is_terminal()
         && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

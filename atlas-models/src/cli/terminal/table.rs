@@ -7,20 +7,24 @@ const NARROWEST: usize = 24;
 
 /// A table whose columns are as wide as what they hold; the last one is wrapped to fit.
 pub struct Table {
-    header: Vec<&'static str>,
     /// Columns that are aligned to the right.
-    right: &'static [usize],
+    right: Vec<usize>,
+    /// The header, if there is one, then the rows.
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows. An empty header is not printed.
-    pub fn new(header: &[&'static str], right: &'static [usize]) -> Self {
-        Self {
-            header: header.to_vec(),
-            right,
+    /// A table without rows whose columns `right` are aligned to the right. An empty header is not
+    /// printed.
+    pub fn new(header: &[&str], right: impl IntoIterator<Item = usize>) -> Self {
+        let mut table = Self {
+            right: right.into_iter().collect(),
             rows: Vec::new(),
+        };
+        if !header.is_empty() {
+            table.row(header.iter().map(|name| (*name).to_owned()));
         }
+        table
     }
 
     /// Adds a row.
@@ -30,32 +34,19 @@ impl Table {
 
     /// The table as lines that end, indented by two spaces; wrapped if there is a `width`.
     pub fn render(&self, width: Option<usize>) -> String {
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        if !self.header.is_empty() {
-            rows.push(self.header.iter().map(|name| (*name).to_owned()).collect());
-        }
-        rows.extend(self.rows.iter().cloned());
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cell_width = |column: usize| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| chars(cell))
-                .max()
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| chars(cell)).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| cell_width(column).unwrap_or(0))
-            .collect();
-        let before: usize = GAP
-            + widths
-                .iter()
-                .rev()
-                .skip(1)
-                .map(|width| width + GAP)
-                .sum::<usize>();
+        let widths: Vec<usize> = (0..columns).map(cell_width).collect();
+        let before_last = widths.iter().rev().skip(1).map(|width| width + GAP);
+        let before = GAP + before_last.sum::<usize>();
         let last = width.map_or(usize::MAX, |width| {
             width.saturating_sub(before).max(NARROWEST)
         });
-        rows.iter()
+        self.rows
+            .iter()
             .map(|row| self.render_row(row, &widths, before, last))
             .collect()
     }
@@ -109,7 +100,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new(&["name", "count", "what it is"], &[1]);
+        let mut table = Table::new(&["name", "count", "what it is"], [1]);
         table.row(["a", "1,000", "the first of these rows, which is long"].map(str::to_owned));
         table.row(["longer", "5", "b"].map(str::to_owned));
         table

@@ -30,18 +30,15 @@ pub fn percent(share: f64) -> String {
 /// `18.4 MB`.
 pub fn bytes(number: u64) -> String {
     let mut size = number as f64;
-    let mut unit = "bytes";
-    for larger in ["kB", "MB", "GB", "TB"] {
+    let mut text = count(number as usize, "byte");
+    for unit in ["kB", "MB", "GB", "TB"] {
         if size < 999.5 {
             break;
         }
         size /= 1000.0;
-        unit = larger;
+        text = format!("{size:.1} {unit}");
     }
-    match unit {
-        "bytes" => format!("{number} bytes"),
-        unit => format!("{size:.1} {unit}"),
-    }
+    text
 }
 
 /// `3:05`, `1:02:03`.
@@ -66,7 +63,7 @@ pub fn short(number: f64) -> String {
     }
 }
 
-/// The first paragraph of a documentation, on one line.
+/// The first paragraph of a doc comment, on one line.
 pub fn first_paragraph(doc: &str) -> String {
     let lines: Vec<&str> = doc
         .trim()
@@ -105,7 +102,7 @@ mod tests {
     fn sizes_and_times_take_the_unit_that_fits() {
         assert_eq!(
             [1, 999, 1000, 18_400_000].map(bytes),
-            ["1 bytes", "999 bytes", "1.0 kB", "18.4 MB"]
+            ["1 byte", "999 bytes", "1.0 kB", "18.4 MB"]
         );
         assert_eq!(
             [5, 185, 3723].map(|seconds| clock(Duration::from_secs(seconds))),

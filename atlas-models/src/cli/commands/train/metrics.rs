@@ -2,24 +2,25 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::metrics::Reconstruction;
 use crate::train::{EpochReport, StepReport};
-use atlas_core::{Error, Result};
+use atlas_core::Result;
 use serde_json::{Map, Value, json};
 
-use crate::cli::notes::scores;
+use crate::cli::failure::disk_error;
+use crate::cli::training_note::scores_json;
 
-/// The file of a run's measurements.
-pub struct Metrics {
+/// The file of a run's measurements, which grows.
+pub struct MetricsFile {
     path: PathBuf,
     file: BufWriter<File>,
 }
 
-impl Metrics {
-    /// Opens the file and cuts off what was measured after its first `bytes` bytes: steps that
-    /// are taken again.
+impl MetricsFile {
+    /// Opens the file and cuts off what follows its first `bytes` bytes: it was measured in steps
+    /// that are taken again.
     pub fn open(path: PathBuf, bytes: u64) -> Result<Self> {
         let open = || -> io::Result<File> {
             let mut file = OpenOptions::new()
@@ -32,7 +33,7 @@ impl Metrics {
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
-        let file = open().map_err(|error| failed(&path, &error))?;
+        let file = open().map_err(|error| disk_error("write", &path, error))?;
         Ok(Self {
             file: BufWriter::new(file),
             path,
@@ -75,27 +76,23 @@ impl Metrics {
             "parts": parts,
             "molecules_per_second": epoch.examples_per_second,
             "seconds": epoch.elapsed.as_secs_f64(),
-            "held_out": held_out.map(scores),
+            "held_out": held_out.map(scores_json),
         }))
     }
 
     fn line(&mut self, line: &Value) -> Result<()> {
-        writeln!(self.file, "{line}").map_err(|error| failed(&self.path, &error))
+        writeln!(self.file, "{line}").map_err(|error| disk_error("write", &self.path, error))
     }
 
-    /// Waits until everything is on the disk; the bytes that the file has.
+    /// Waits until everything is on the disk; gives the length of the file in bytes.
     pub fn sync(&mut self) -> Result<u64> {
         let sync = |file: &mut BufWriter<File>| -> io::Result<u64> {
             file.flush()?;
             file.get_ref().sync_data()?;
             file.stream_position()
         };
-        sync(&mut self.file).map_err(|error| failed(&self.path, &error))
+        sync(&mut self.file).map_err(|error| disk_error("write", &self.path, error))
     }
-}
-
-fn failed(path: &Path, error: &io::Error) -> Error {
-    Error::new(format_args!("cannot write {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -106,13 +103,13 @@ mod tests {
     fn what_was_measured_after_the_checkpoint_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut metrics = Metrics::open(path.clone(), 0).unwrap();
+        let mut metrics = MetricsFile::open(path.clone(), 0).unwrap();
         metrics.line(&json!({ "step": 1 })).unwrap();
         let bytes = metrics.sync().unwrap();
         metrics.line(&json!({ "step": 2 })).unwrap();
         metrics.sync().unwrap();
 
-        let mut metrics = Metrics::open(path.clone(), bytes).unwrap();
+        let mut metrics = MetricsFile::open(path.clone(), bytes).unwrap();
         metrics.line(&json!({ "step": 20 })).unwrap();
         metrics.sync().unwrap();
         let text = std::fs::read_to_string(path).unwrap();

@@ -3,18 +3,19 @@
 use std::fs;
 use std::path::Path;
 
-use crate::data::Corpus;
-use crate::models::{self, MoleculeAutoencoder, VOCABULARY};
-use atlas_core::Entry;
 use atlas_core::params::Schema;
+use atlas_core::{Entry, Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::Args;
-use super::problems::Problems;
-use crate::cli::failure::{Failure, Outcome};
+use super::settings::add_difference;
+use crate::cli::problems::Problems;
+use crate::data::Corpus;
+use crate::models::{self, MoleculeAutoencoder, VOCABULARY};
 
-/// Parameters that are not to have their defaults: the built-in ones, then those of the file,
-/// then those of the command line, and the vocabulary of the data unless one of these has it.
+/// The parameters that do not have their defaults: those for the built-in molecules if these are
+/// trained on, then those of the file, then those of the command line, and the vocabulary of the
+/// data unless one of these has it.
 pub fn overrides(
     args: &Args,
     entry: &Entry<dyn MoleculeAutoencoder>,
@@ -22,81 +23,69 @@ pub fn overrides(
     problems: &mut Problems,
 ) -> Value {
     let schema = entry.schema();
-    let mut overrides = match args.data {
-        Some(_) => json!({}),
-        None => models::built_in_overrides(entry.name()),
+    let base = if args.data.file.is_none() {
+        models::built_in_overrides(entry.name())
+    } else {
+        json!({})
     };
-    if let Some(path) = &args.params
-        && let Some(given) = problems.take(read_params(path))
-    {
-        merge(&mut overrides, given);
-    }
-    // One at a time, so that a slip in one does not hide what is wrong with another.
-    for assignment in &args.set {
-        match schema.overrides(overrides.clone(), [assignment]) {
-            Ok(assigned) => overrides = assigned,
-            Err(error) => problems.note(Some("--set"), &error),
-        }
-    }
-    if schema.field(VOCABULARY).is_some() && overrides.get(VOCABULARY).is_none() {
-        match data.map(Corpus::vocabulary) {
-            Some(Ok(vocabulary)) => overrides[VOCABULARY] = json!(vocabulary),
-            Some(Err(error)) => problems.note(None, &error),
-            // Without the data nothing is known of its tokens.
-            None => return check_rest(&schema, overrides, problems),
+    let mut overrides = given_over(base, args, &schema, problems);
+    let needs_vocabulary =
+        schema.field(VOCABULARY).is_some() && overrides.get(VOCABULARY).is_none();
+    if needs_vocabulary && let Some(data) = data {
+        match data.vocabulary() {
+            Ok(vocabulary) => overrides[VOCABULARY] = json!(vocabulary),
+            Err(error) => problems.note(None, &error),
         }
     }
     if let Err(error) = schema.check_overrides(&overrides) {
-        problems.note(None, &error);
+        // Without the data nothing is known of its tokens.
+        let is_unknown = |path: &str| needs_vocabulary && data.is_none() && path == VOCABULARY;
+        for problem in error.problems() {
+            if !is_unknown(problem.path()) {
+                problems.add(problem);
+            }
+        }
     }
     overrides
 }
 
 /// Notes every parameter that the command gives another value than a checkpoint has.
 pub fn check_against(args: &Args, schema: &Schema, stored: &Value, problems: &mut Problems) {
-    let mut params = stored.clone();
-    if let Some(path) = &args.params
+    let params = given_over(stored.clone(), args, schema, problems);
+    for (name, given) in params.as_object().into_iter().flatten() {
+        if stored[name] != *given {
+            add_difference(format_args!("`{name}` = {given}"), &stored[name], problems);
+        }
+    }
+}
+
+/// The parameters `base` with those of the file and of the command line on top.
+fn given_over(base: Value, args: &Args, schema: &Schema, problems: &mut Problems) -> Value {
+    let mut params = base;
+    if let Some(path) = &args.model.params
         && let Some(given) = problems.take(read_params(path))
     {
         merge(&mut params, given);
     }
-    for assignment in &args.set {
+    // One at a time, so that a mistake in one does not hide what is wrong with another.
+    for assignment in &args.model.set {
         match schema.overrides(params.clone(), [assignment]) {
             Ok(assigned) => params = assigned,
             Err(error) => problems.note(Some("--set"), &error),
         }
     }
-    for (name, given) in params.as_object().into_iter().flatten() {
-        if stored[name] != *given {
-            problems.add(format!(
-                "`{name}` = {given}: the run was begun with {}, and --resume goes on with it",
-                stored[name]
-            ));
+    params
+}
+
+fn read_params(path: &Path) -> Result<Map<String, Value>> {
+    let read = || {
+        let text = fs::read_to_string(path).map_err(Error::new)?;
+        match serde_json::from_str(&text).map_err(Error::new)? {
+            Value::Object(params) => Ok(params),
+            _ => Err(Error::new("expected a JSON object of parameters")),
         }
-    }
-}
-
-/// Checks every parameter but the vocabulary.
-fn check_rest(schema: &Schema, overrides: Value, problems: &mut Problems) -> Value {
-    if let Err(error) = schema.check_overrides(&overrides) {
-        let rest = error
-            .problems()
-            .iter()
-            .filter(|problem| problem.path() != VOCABULARY);
-        rest.for_each(|problem| problems.add(problem.to_string()));
-    }
-    overrides
-}
-
-fn read_params(path: &Path) -> Outcome<Map<String, Value>> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Failure::new(format_args!("--params {}: {why}", path.display()))
     };
-    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    match serde_json::from_str(&text).map_err(|error| failed(&error))? {
-        Value::Object(params) => Ok(params),
-        _ => Err(failed(&"expected a JSON object of parameters")),
-    }
+    read().map_err(|error: Error| error.within(format_args!("--params {}", path.display())))
 }
 
 /// Puts `given` on top of `base`, group by group.

@@ -1,23 +1,20 @@
 //! How a run trains: as the command says or, when it is resumed, as it was begun.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::train::{Run, TrainParams};
 use atlas_core::Params;
 use atlas_core::params::ParamValue;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Args;
-use super::problems::Problems;
+use crate::cli::failure::Failure;
+use crate::cli::problems::Problems;
+use crate::train::{Run, TrainParams};
 
-/// The built-in molecules are learnt in a few epochs.
-fn built_in_params() -> Value {
-    json!({ "epochs": 5, "learning_rate": 3e-3 })
-}
-
-/// How a run trains.
+/// How a run trains. A checkpoint holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -36,75 +33,75 @@ pub struct Settings {
 
 impl Settings {
     /// What the command says, and what is usual for its data where it says nothing.
-    pub fn of(args: &Args, problems: &mut Problems) -> Self {
-        let is_built_in = args.data.is_none();
-        let mut train = match is_built_in {
-            true => built_in_params(),
-            false => json!({}),
-        };
-        for (name, value) in given_params(args) {
-            train[name] = value;
+    pub fn new(args: &Args, problems: &mut Problems) -> Self {
+        let training = &args.training;
+        let mut train = Map::new();
+        if args.data.file.is_none() {
+            // The built-in molecules are learnt in a few epochs.
+            train.insert("epochs".to_owned(), json!(5));
+            train.insert("learning_rate".to_owned(), json!(3e-3));
         }
-        let train = with_assignments(train, args, problems);
-        let params = TrainParams::from_overrides(&train).unwrap_or_else(|error| {
+        for (name, given) in [
+            ("epochs", json!(training.epochs)),
+            ("batch", json!(training.batch)),
+            ("learning_rate", json!(training.lr)),
+        ] {
+            if !given.is_null() {
+                train.insert(name.to_owned(), given);
+            }
+        }
+        let train = with_assignments(Value::Object(train), args, problems);
+        let params = TrainParams::from_overrides(&train);
+        let params = params.unwrap_or_else(|error| {
             problems.note(None, &error);
             TrainParams::default()
         });
         Self {
-            data: args.data.clone(),
-            skip_invalid: args.skip_invalid,
-            held_out: args.held_out,
-            split_seed: args.split_seed.unwrap_or(0),
-            seed: args.seed.unwrap_or(0),
+            data: args.data.file.clone(),
+            skip_invalid: args.data.skip_invalid,
+            held_out: args.data.held_out,
+            split_seed: args.data.split_seed.unwrap_or(0),
+            seed: training.seed.unwrap_or(0),
             train: ParamValue::to_json(&params),
-            max_minutes: args.max_minutes,
-            weights: args.weight.clone(),
-            frozen: args.freeze.clone(),
+            max_minutes: training.max_minutes,
+            weights: training.weight.clone(),
+            frozen: training.freeze.clone(),
         }
     }
 
-    /// Notes everything that the command says otherwise than the run was begun with. What it does
-    /// not say it leaves as it was; the data may have moved.
+    /// Notes everything in which the command differs from what the run was begun with. What it does
+    /// not say stays as it was. The data may have moved.
     pub fn check_against(&self, args: &Args, problems: &mut Problems) {
-        let mut differs = |flag: &str, given: Value, begun: Value| {
-            if given != begun {
-                problems.add(format!(
-                    "{flag} {given}: the run was begun with {begun}, and --resume goes on with it"
-                ));
+        let (data, training) = (&args.data, &args.training);
+        let begun = json!(self);
+        for (flag, given, begun) in [
+            ("--epochs", json!(training.epochs), &self.train["epochs"]),
+            ("--batch", json!(training.batch), &self.train["batch"]),
+            ("--lr", json!(training.lr), &self.train["learning_rate"]),
+            ("--held-out", json!(data.held_out), &begun["held_out"]),
+            ("--split-seed", json!(data.split_seed), &begun["split_seed"]),
+            ("--seed", json!(training.seed), &begun["seed"]),
+            (
+                "--max-minutes",
+                json!(training.max_minutes),
+                &begun["max_minutes"],
+            ),
+            ("--weight", json!(training.weight), &begun["weights"]),
+            ("--freeze", json!(training.freeze), &begun["frozen"]),
+            (
+                "--skip-invalid",
+                json!(data.skip_invalid),
+                &begun["skip_invalid"],
+            ),
+        ] {
+            let is_given = ![json!(null), json!([]), json!(false)].contains(&given);
+            if is_given && given != *begun {
+                add_difference(format_args!("{flag} {given}"), begun, problems);
             }
-        };
-        for (name, value) in given_params(args) {
-            let flag = match name {
-                "learning_rate" => "--lr",
-                "batch" => "--batch",
-                _ => "--epochs",
-            };
-            differs(flag, value, self.train[name].clone());
-        }
-        if let Some(held_out) = args.held_out {
-            differs("--held-out", json!(held_out), json!(self.held_out));
-        }
-        if let Some(seed) = args.split_seed {
-            differs("--split-seed", json!(seed), json!(self.split_seed));
-        }
-        if let Some(seed) = args.seed {
-            differs("--seed", json!(seed), json!(self.seed));
-        }
-        if let Some(minutes) = args.max_minutes {
-            differs("--max-minutes", json!(minutes), json!(self.max_minutes));
-        }
-        if !args.weight.is_empty() {
-            differs("--weight", json!(args.weight), json!(self.weights));
-        }
-        if !args.freeze.is_empty() {
-            differs("--freeze", json!(args.freeze), json!(self.frozen));
-        }
-        if args.skip_invalid {
-            differs("--skip-invalid", json!(true), json!(self.skip_invalid));
         }
         let assigned = with_assignments(self.train.clone(), args, problems);
         if assigned != self.train {
-            problems.add("--train-set: the run was begun with other values".to_owned());
+            problems.add("--train-set: the run was begun with other values");
         }
     }
 
@@ -117,23 +114,25 @@ impl Settings {
         Run {
             params,
             seed: self.seed,
-            max_time: self.max_minutes.and_then(|minutes| time(minutes, problems)),
+            max_time: self
+                .max_minutes
+                .and_then(|minutes| problems.take(max_time(minutes).map_err(Failure::new))),
             weights: self.weights.clone(),
         }
     }
 }
 
-/// The training parameters that have flags of their own and are given.
-fn given_params(args: &Args) -> Vec<(&'static str, Value)> {
-    let epochs = args.epochs.map(|epochs| ("epochs", json!(epochs)));
-    let batch = args.batch.map(|batch| ("batch", json!(batch)));
-    let rate = args.lr.map(|rate| ("learning_rate", json!(rate)));
-    [epochs, batch, rate].into_iter().flatten().collect()
+/// Notes that the command says something else than the run was begun with.
+pub fn add_difference(given: impl Display, begun: &Value, problems: &mut Problems) {
+    problems.add(format_args!(
+        "{given}: the run was begun with {begun}, and --resume goes on with it"
+    ));
 }
 
+/// The training parameters with those of --train-set.
 fn with_assignments(mut train: Value, args: &Args, problems: &mut Problems) -> Value {
     let schema = TrainParams::schema();
-    for assignment in &args.train_set {
+    for assignment in &args.training.train_set {
         match schema.overrides(train.clone(), [assignment]) {
             Ok(assigned) => train = assigned,
             Err(error) => problems.note(Some("--train-set"), &error),
@@ -142,16 +141,11 @@ fn with_assignments(mut train: Value, args: &Args, problems: &mut Problems) -> V
     train
 }
 
-fn time(minutes: f64, problems: &mut Problems) -> Option<Duration> {
-    let time = Duration::try_from_secs_f64(minutes * 60.0)
+fn max_time(minutes: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(minutes * 60.0)
         .ok()
-        .filter(|time| !time.is_zero());
-    if time.is_none() {
-        problems.add(format!(
-            "--max-minutes {minutes}: expected a time above zero"
-        ));
-    }
-    time
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| format!("--max-minutes {minutes}: expected a time above zero"))
 }
 
 #[cfg(test)]
@@ -172,7 +166,7 @@ mod tests {
             let arguments = ["train"].iter().chain(arguments);
             let args = Command::try_parse_from(arguments).unwrap().args;
             let mut problems = Problems::default();
-            Settings::of(&args, &mut problems)
+            Settings::new(&args, &mut problems)
                 .run(&mut problems)
                 .max_time
         };

@@ -1,128 +1,113 @@
-//! What goes on around training: the line of progress, evaluation, saving.
+//! What happens around training: progress, measurements, evaluation, saving.
 
-use std::path::Path;
 use std::time::Duration;
 
-use crate::chem::Smiles;
+use atlas_core::{Checkpoint, Error, Result};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Args;
+use super::metrics::MetricsFile;
+use super::plan::Plan;
+use super::settings::Settings;
+use super::tensorboard::EventFile;
+use crate::cli::terminal::text::{clock, grouped, percent, short};
+use crate::cli::terminal::{interrupt, output, progress};
+use crate::cli::training_note::{TRAINING, TrainedOn, TrainingNote, scores_json};
 use crate::metrics::{Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 use crate::train::{Control, EpochReport, Observer, StepReport, Training};
-use atlas_core::{Checkpoint, Result};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-
-use super::Args;
-use super::folder::RunFolder;
-use super::metrics::Metrics;
-use super::plan::Plan;
-use super::settings::Settings;
-use crate::cli::notes::{TRAINING, TrainedOn, scores};
-use crate::cli::tensorboard::EventFile;
-use crate::cli::terminal::interrupt;
-use crate::cli::terminal::progress::Progress;
-use crate::cli::terminal::text::{clock, grouped, percent, short};
 
 /// Held-out molecules that are evaluated after every epoch; after the last one all are.
 const SAMPLE: usize = 256;
 /// The share of a step's loss in the one that the bar shows.
 const SMOOTHING: f64 = 0.05;
-/// Times left beyond this are a guess.
-const LONGEST: Duration = Duration::from_secs(999 * 3600);
+/// A longer time left is a guess.
+const LONGEST_LEFT: Duration = Duration::from_secs(999 * 3600);
 
-/// What the bundle will say of how it was trained, as far as it is known at the start.
-#[derive(Clone, Debug)]
-pub struct Note {
-    pub trained_on: TrainedOn,
-    pub settings: Value,
-}
-
-/// What a checkpoint says of the command that trains, beside what training says itself.
+/// What a checkpoint holds of the command, beside what training itself keeps in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub struct RunState {
     pub settings: Settings,
     pub trained_on: TrainedOn,
     /// An object for each epoch.
     curve: Vec<Value>,
-    saved: Option<Saved>,
+    saved: Option<SavedEpoch>,
     /// The length of `metrics.jsonl`.
     metrics_bytes: u64,
 }
 
-/// The name of [`Record`] in a checkpoint.
-const RECORD: &str = "command";
+/// The name of [`RunState`] in a checkpoint.
+const RUN_STATE: &str = "command";
 
-impl Record {
-    /// What a checkpoint says; an error says why it cannot be read.
-    pub fn of(checkpoint: &Checkpoint) -> std::result::Result<Self, String> {
-        let record = checkpoint
-            .value(RECORD)
-            .ok_or("it was not made by `atlas train`")?;
-        serde_json::from_value(record.clone()).map_err(|error| error.to_string())
+impl RunState {
+    fn begin(plan: &Plan) -> Self {
+        Self {
+            settings: plan.settings.clone(),
+            trained_on: plan.trained_on.clone(),
+            curve: Vec::new(),
+            saved: None,
+            metrics_bytes: 0,
+        }
+    }
+
+    /// # Errors
+    /// If the checkpoint was made by something else.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let state = checkpoint
+            .value(RUN_STATE)
+            .ok_or_else(|| Error::new("it was not made by `atlas train`"))?;
+        serde_json::from_value(state.clone()).map_err(Error::new)
     }
 }
 
-/// The last bundle that was saved.
+/// The epoch whose model is in the bundle.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Saved {
+pub struct SavedEpoch {
     pub epoch: usize,
     pub loss: f64,
     /// `None` if no molecules are held out.
     pub held_out: Option<Reconstruction>,
 }
 
-/// Watches training.
-pub struct Watch<'a> {
-    out: &'a Path,
-    held_out: &'a [Smiles],
-    note: &'a Note,
-    folder: &'a RunFolder,
-    record: Record,
+/// What training tells of its steps and epochs.
+pub struct TrainingObserver<'a> {
+    plan: &'a Plan,
+    state: RunState,
     /// Opened once there is a checkpoint that they belong to.
-    metrics: Option<Metrics>,
+    metrics: Option<MetricsFile>,
     wants_events: bool,
     events: Option<EventFile>,
-    /// Time in training between two checkpoints.
-    pace: Duration,
     /// The step of the last checkpoint, and when it was made, as time in training.
     checkpoint: Option<(u64, Duration)>,
-    progress: Progress,
-    smooth: Smooth,
+    bar: ProgressBar,
+    smooth: SmoothLoss,
 }
 
-impl<'a> Watch<'a> {
-    /// Watches what `plan` says, keeping what it keeps in the run folder.
+/// What is trained: whichever model the registry gave.
+type Model = dyn MoleculeAutoencoder;
+
+impl<'a> TrainingObserver<'a> {
     pub fn new(plan: &'a Plan, args: &Args) -> Self {
-        let record = match &plan.resumed {
-            Some((_, record)) => record.clone(),
-            None => Record {
-                settings: plan.settings.clone(),
-                trained_on: plan.note.trained_on.clone(),
-                curve: Vec::new(),
-                saved: None,
-                metrics_bytes: 0,
-            },
-        };
+        let resumed = plan.resumed.as_ref();
         Self {
-            out: &plan.out,
-            held_out: &plan.held_out,
-            note: &plan.note,
+            plan,
+            state: resumed.map_or_else(|| RunState::begin(plan), |(_, state)| state.clone()),
             metrics: None,
             wants_events: args.tensorboard,
             events: None,
-            folder: &plan.folder,
-            record,
-            pace: plan.pace,
             checkpoint: None,
-            progress: Progress::share(),
-            smooth: Smooth::default(),
+            bar: progress::share(),
+            smooth: SmoothLoss::default(),
         }
     }
 
-    /// The last bundle that was saved, if there is one.
-    pub fn saved(&self) -> Option<Saved> {
-        self.record.saved
+    /// What the bundle holds, if one was saved.
+    pub fn saved(&self) -> Option<SavedEpoch> {
+        self.state.saved
     }
 
     fn save_checkpoint(
@@ -132,42 +117,41 @@ impl<'a> Watch<'a> {
         step: u64,
         elapsed: Duration,
     ) -> Result<()> {
-        self.record.metrics_bytes = match &mut self.metrics {
+        self.state.metrics_bytes = match &mut self.metrics {
             Some(metrics) => metrics.sync()?,
             None => 0,
         };
         if let Some(events) = &mut self.events {
             events.flush()?;
         }
-        let record = serde_json::to_value(&self.record).map_err(atlas_core::Error::new)?;
-        let checkpoint = training.checkpoint()?.with_value(RECORD, record);
-        model.save_checkpoint(&self.folder.checkpoint(), &checkpoint)?;
+        let state = serde_json::to_value(&self.state).map_err(Error::new)?;
+        let checkpoint = training.checkpoint()?.with_value(RUN_STATE, state);
+        model.save_checkpoint(&self.plan.folder.checkpoint(), &checkpoint)?;
         self.checkpoint = Some((step, elapsed));
         Ok(())
     }
 
-    /// Goes on, or stops and leaves a checkpoint to go on from.
+    /// Whether training goes on.
     fn control(&self) -> Control {
-        match interrupt::is_asked() {
-            true => Control::Stop,
-            false => Control::Continue,
+        if interrupt::is_requested() {
+            Control::Stop
+        } else {
+            Control::Continue
         }
     }
 
-    fn evaluate(
-        &self,
-        model: &dyn MoleculeAutoencoder,
-        is_last: bool,
-    ) -> Result<Option<Reconstruction>> {
-        let most = if is_last { usize::MAX } else { SAMPLE };
-        let molecules = &self.held_out[..self.held_out.len().min(most)];
+    fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<Reconstruction>> {
+        let molecules = &self.plan.held_out;
+        let limit = if is_last { usize::MAX } else { SAMPLE };
+        let molecules = &molecules[..molecules.len().min(limit)];
         if molecules.is_empty() {
             return Ok(None);
         }
         reconstruction(model, molecules, &mut |_| {}).map(Some)
     }
 
-    fn record_epoch(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Value {
+    /// Adds the epoch to the curve; what the bundle will say of its training.
+    fn note_epoch(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Value {
         let mut point = json!({ "epoch": epoch.epoch, "loss": epoch.loss });
         for (name, part) in &epoch.parts {
             point[name] = json!(part);
@@ -176,43 +160,34 @@ impl<'a> Watch<'a> {
         if let Some(held_out) = held_out {
             point["held_out_exact"] = json!(held_out.exact_share());
         }
-        self.record.curve.push(point);
-        let mut note = Map::new();
-        note.insert("data".into(), json!(self.note.trained_on.data));
-        note.insert("held_out".into(), json!(self.note.trained_on.held_out));
-        note.insert("settings".into(), self.note.settings.clone());
-        note.insert("epochs".into(), epoch.epoch.into());
-        note.insert("steps".into(), epoch.steps.into());
-        note.insert(
-            "seconds".into(),
-            json!((epoch.elapsed.as_secs_f64() * 1000.0).round() / 1000.0),
-        );
-        note.insert("finished".into(), epoch.is_last.into());
-        note.insert(
-            "metrics".into(),
-            held_out.map_or(Value::Null, |held_out| Value::Object(scores(held_out))),
-        );
-        note.insert("curve".into(), Value::Array(self.record.curve.clone()));
-        Value::Object(note)
+        self.state.curve.push(point);
+        json!(TrainingNote {
+            trained_on: &self.plan.trained_on,
+            settings: &self.plan.settings_note,
+            epochs: epoch.epoch,
+            steps: epoch.steps,
+            seconds: (epoch.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+            finished: epoch.is_last,
+            metrics: held_out.map(scores_json),
+            curve: &self.state.curve,
+        })
     }
 }
 
-/// What is trained: whichever model the registry gave.
-type Model = dyn MoleculeAutoencoder;
-
-impl Observer<Model> for Watch<'_> {
+impl Observer<Model> for TrainingObserver<'_> {
     fn on_start(&mut self, model: &mut Model, training: &Training<'_>) -> Result<()> {
         let (steps, elapsed) = (training.steps(), training.elapsed());
         if self.wants_events {
-            self.events = Some(EventFile::create(self.folder.path(), steps)?);
+            self.events = Some(EventFile::create(self.plan.folder.path(), steps)?);
         }
-        // What was resumed is its own checkpoint.
-        match steps {
-            0 => self.save_checkpoint(model, training, steps, elapsed)?,
-            _ => self.checkpoint = Some((steps, elapsed)),
+        if steps == 0 {
+            self.save_checkpoint(model, training, steps, elapsed)?;
+        } else {
+            // A resumed run has the checkpoint that it was resumed from.
+            self.checkpoint = Some((steps, elapsed));
         }
         // Measurements that another run left are cut off only once its checkpoint is replaced.
-        let metrics = Metrics::open(self.folder.metrics(), self.record.metrics_bytes)?;
+        let metrics = MetricsFile::open(self.plan.folder.metrics(), self.state.metrics_bytes)?;
         self.metrics = Some(metrics);
         Ok(())
     }
@@ -234,13 +209,13 @@ impl Observer<Model> for Watch<'_> {
             events.scalar(step.step, "learning_rate", step.learning_rate)?;
             events.scalar(step.step, "gradient_norm", step.gradient_norm)?;
         }
-        let message = self.smooth.message(step);
-        self.progress.done_share(step.progress, message);
+        progress::show_share(&self.bar, step.progress, self.smooth.message(step));
         let control = self.control();
         let last = self
             .checkpoint
             .map_or(Duration::ZERO, |(_, elapsed)| elapsed);
-        if control == Control::Stop || step.elapsed >= last.saturating_add(self.pace) {
+        let is_due = step.elapsed >= last.saturating_add(self.plan.checkpoint_interval);
+        if control == Control::Stop || is_due {
             self.save_checkpoint(model, training, step.step, step.elapsed)?;
         }
         Ok(control)
@@ -263,34 +238,36 @@ impl Observer<Model> for Watch<'_> {
                 events.scalar(epoch.steps, "held_out/valid", held_out.valid_share())?;
             }
         }
-        let note = self.record_epoch(epoch, held_out.as_ref());
+        let note = self.note_epoch(epoch, held_out.as_ref());
         model.provenance_mut().note(TRAINING, note);
-        model.save(self.out)?;
-        self.record.saved = Some(Saved {
+        model.save(&self.plan.out)?;
+        self.state.saved = Some(SavedEpoch {
             epoch: epoch.epoch,
             loss: epoch.loss,
             held_out,
         });
         self.save_checkpoint(model, training, epoch.steps, epoch.elapsed)?;
-        self.progress.say(&line(epoch, held_out.as_ref()));
+        let line = epoch_line(epoch, held_out.as_ref());
+        self.bar.suspend(|| output::say(&line));
         Ok(self.control())
     }
 
     fn last_checkpoint(&self) -> Option<String> {
         let (step, _) = self.checkpoint?;
-        let path = self.folder.checkpoint();
+        let path = self.plan.folder.checkpoint();
         Some(format!("{} (step {step})", path.display()))
     }
 }
 
-/// The losses that the bar shows: a batch of long molecules has larger ones than its neighbours.
+/// The losses that the bar shows, smoothed: a batch of long molecules has larger ones than its
+/// neighbours.
 #[derive(Default)]
-struct Smooth {
+struct SmoothLoss {
     loss: Option<f64>,
     parts: Vec<f64>,
 }
 
-impl Smooth {
+impl SmoothLoss {
     /// What the bar says after a step. What matters most comes first: a narrow terminal cuts the
     /// rest off.
     fn message(&mut self, step: &StepReport) -> String {
@@ -314,7 +291,7 @@ impl Smooth {
             step.epochs,
             step.step_in_epoch,
             step.steps_per_epoch,
-            clock(left.min(LONGEST)),
+            clock(left.min(LONGEST_LEFT)),
             rate(step.examples_per_second),
             short(loss),
         )
@@ -322,11 +299,10 @@ impl Smooth {
 }
 
 /// One line for an epoch.
-fn line(epoch: &EpochReport, held_out: Option<&Reconstruction>) -> String {
+fn epoch_line(epoch: &EpochReport, held_out: Option<&Reconstruction>) -> String {
     let digits = epoch.epochs.to_string().len();
-    let parts: String = epoch
-        .parts
-        .iter()
+    let parts = epoch.parts.iter();
+    let parts: String = parts
         .map(|(name, part)| format!("  {name} {}", short(*part)))
         .collect();
     let held_out = held_out.map_or(String::new(), |scores| {
@@ -371,7 +347,7 @@ mod tests {
             progress: 0.25,
             examples_per_second: 1234.4,
         };
-        let mut smooth = Smooth::default();
+        let mut smooth = SmoothLoss::default();
         assert_eq!(
             smooth.message(&step),
             "epoch 2/5 step 3/187  1:30 left  1,234 molecules/s  loss 40.00  reconstruction 30.00  kl 10.00"

@@ -1,4 +1,4 @@
-//! What training notes in a bundle's provenance, and what other commands read there.
+//! The note on training in a bundle's provenance, which `train` writes and other commands read.
 
 use crate::metrics::Reconstruction;
 use atlas_core::Provenance;
@@ -7,13 +7,33 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::terminal::text::{count, percent};
 
-/// How messages call the built-in molecules as a source.
+/// The source of the built-in molecules.
 const BUILT_IN: &str = "built-in";
 
 /// The topic of the note.
 pub const TRAINING: &str = "training";
+/// Its member that holds an object for each epoch.
+pub const CURVE: &str = "curve";
 
-/// The molecules that a model was trained on, as its bundle remembers them.
+/// The whole note.
+#[derive(Serialize)]
+pub struct TrainingNote<'a> {
+    #[serde(flatten)]
+    pub trained_on: &'a TrainedOn,
+    /// How the model was trained.
+    pub settings: &'a Value,
+    pub epochs: usize,
+    pub steps: u64,
+    pub seconds: f64,
+    /// Whether training ended with this epoch.
+    pub finished: bool,
+    /// What the model did to held-out molecules, if there are any.
+    pub metrics: Option<Map<String, Value>>,
+    /// [`CURVE`]
+    pub curve: &'a [Value],
+}
+
+/// The molecules that a model was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainedOn {
     pub data: Data,
@@ -56,7 +76,7 @@ pub fn molecules_of(source: &str, number: usize, kind: &str) -> String {
 }
 
 /// A reconstruction as JSON: every count, and every share from 0 to 1.
-pub fn scores(reconstruction: &Reconstruction) -> Map<String, Value> {
+pub fn scores_json(reconstruction: &Reconstruction) -> Map<String, Value> {
     let scores = json!({
         "molecules": reconstruction.molecules,
         "exact": reconstruction.exact,
