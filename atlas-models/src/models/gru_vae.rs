@@ -315,6 +315,11 @@ impl Encoder for GruVae {
     type Input = Smiles;
 
     fn encode(&self, inputs: &[Smiles]) -> Result<Tensor> {
+        if inputs.is_empty() {
+            let weight = &self.embedding.weight;
+            let shape = (0, self.latent_size);
+            return Ok(Tensor::zeros(shape, weight.dtype(), weight.device())?);
+        }
         let (mean, _) = self.posterior(&self.tokens(inputs)?, &mut Step::evaluation())?;
         Ok(mean.detach())
     }
