@@ -34,38 +34,33 @@ impl OutputFile {
             let file = output.map_err(Failure::StandardOutput)?;
             return Ok(Self::new(None, file.into(), None));
         }
+        let failed = |error| disk_error("write", path, error);
         let refused =
             |why: &str| Failure::new(format_args!("cannot write {}: {why}", path.display()));
+        let found = fs::metadata(path).ok();
+        if found.as_ref().is_some_and(|found| found.is_dir()) {
+            return Err(refused("it is a folder"));
+        }
         let name = path.file_name();
-        let (file, temporary) = match (fs::metadata(path), name) {
-            (Ok(found), _) if found.is_dir() => return Err(refused("it is a folder")),
-            (_, None) => return Err(refused("the path does not end in a name")),
-            (Ok(found), _) if !found.is_file() => {
-                let file = OpenOptions::new().read(true).write(true).open(path);
-                (
-                    file.map_err(|error| disk_error("write", path, error))?,
-                    None,
-                )
-            }
-            (_, Some(name)) => {
-                let folder = path.parent().filter(|folder| *folder != Path::new(""));
-                // Created here and not by `tempfile`, whose files are their owner's alone.
-                let created = tempfile::Builder::new()
-                    .prefix(&format!(".{}.partial-", name.to_string_lossy()))
-                    .make_in(folder.unwrap_or(Path::new(".")), |path| {
-                        File::create_new(path)
-                    });
-                let created = created.map_err(|error| disk_error("write", path, error))?;
-                let (file, temporary) = created.into_parts();
-                (file, Some(temporary))
-            }
-        };
-        Ok(Self::new(Some(path.to_owned()), file, temporary))
+        let name = name.ok_or_else(|| refused("the path does not end in a name"))?;
+        if found.is_some_and(|found| !found.is_file()) {
+            let file = OpenOptions::new().read(true).write(true).open(path);
+            return Ok(Self::new(Some(path), file.map_err(failed)?, None));
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!(".{}.partial-", name.to_string_lossy()))
+            // Not created by `tempfile`, whose files only their owner can read.
+            .make_in(folder.unwrap_or(Path::new(".")), |path| {
+                File::create_new(path)
+            });
+        let (file, temporary) = temporary.map_err(failed)?.into_parts();
+        Ok(Self::new(Some(path), file, Some(temporary)))
     }
 
-    fn new(path: Option<PathBuf>, file: File, temporary: Option<TempPath>) -> Self {
+    fn new(path: Option<&Path>, file: File, temporary: Option<TempPath>) -> Self {
         Self {
-            path,
+            path: path.map(Path::to_owned),
             file: BufWriter::new(file),
             temporary,
         }
@@ -125,5 +120,62 @@ impl OutputFile {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// The names in a folder.
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_takes_its_place_when_it_is_finished_and_can_be_read_like_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.smi"), folder.path().join("other"));
+        fs::write(&path, "as it was").unwrap();
+        fs::write(&other, "").unwrap();
+        let mut output = OutputFile::create(&path).unwrap();
+        output.line("CCO").unwrap();
+        output.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "as it was");
+        output.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "CCO\n");
+        assert_eq!(names(folder.path()).len(), 2);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
+    }
+
+    #[test]
+    fn a_file_that_is_dropped_leaves_nothing_and_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.smi");
+        fs::write(&path, "as it was").unwrap();
+        let mut output = OutputFile::create(&path).unwrap();
+        output.line("CCO").unwrap();
+        drop(output);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "as it was");
+        assert_eq!(names(folder.path()), ["a.smi"]);
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_a_folder_is_not() {
+        let mut output = OutputFile::create(Path::new("/dev/null")).unwrap();
+        output.line("CCO").unwrap();
+        output.finish().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let Err(Failure::Error(error)) = OutputFile::create(folder.path()) else {
+            panic!("a folder is written to");
+        };
+        let expected = format!("cannot write {}: it is a folder", folder.path().display());
+        assert_eq!(error.to_string(), expected);
     }
 }
