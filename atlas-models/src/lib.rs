@@ -8,10 +8,15 @@
 //! | [`models`] | the architectures, and the [interface](models::MoleculeAutoencoder) they share |
 //! | [`train`] | the training loop, which knows no architecture |
 //! | [`metrics`] | how good a reconstruction is |
+//! | `cli` | the command line `atlas`, for models of one's own too |
+//!
+//! Cargo features, both on by default: `cli`, the command line; `parquet`, latents in Parquet files.
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod chem;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod data;
 pub mod metrics;
 pub mod models;

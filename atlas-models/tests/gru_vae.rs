@@ -65,6 +65,20 @@ fn latents_and_strings_do_not_depend_on_the_rest_of_the_batch() {
 }
 
 #[test]
+fn nothing_encodes_to_no_latents_and_these_decode_to_nothing() {
+    let model = model();
+    let latents = model.encode(&[]).unwrap();
+    assert_eq!(
+        (latents.dims(), latents.dtype()),
+        (&[0, 10][..], DType::F32)
+    );
+    assert_eq!(model.decode(&latents).unwrap(), Vec::<String>::new());
+    let draws = Draws { seed: 3, first: 0 };
+    let drawn = model.sample(&latents, draws, 1.0).unwrap();
+    assert_eq!(drawn, Vec::<String>::new());
+}
+
+#[test]
 fn a_sample_depends_on_its_seed_and_number_alone() {
     let model = model();
     let sample = |first, count| {

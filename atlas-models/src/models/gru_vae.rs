@@ -8,7 +8,9 @@ use candle_core::Tensor;
 use candle_nn::{Init, Module, VarBuilder};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use serde_json::json;
 
+use super::Architecture;
 use crate::chem::{END, START, Smiles, Tokens, Vocabulary};
 use crate::nn::{
     self, Decoding, Gru, GruInput, GruOutput, LayerDropout, Linear, Packing, softmax_cross_entropy,
@@ -64,6 +66,22 @@ pub struct GruVae {
     #[network]
     decoder: GruDecoder,
 }
+
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: GruVae::NAME,
+    register: |registry| {
+        registry.register::<GruVae>(|model| Box::new(model));
+    },
+    is_default: true,
+    built_in_overrides: || {
+        json!({
+            "encoder_hidden_size": 256,
+            "latent_size": 96,
+            "decoder_hidden_size": 320,
+            "decoder_layers": 1,
+        })
+    },
+};
 
 /// The part of the loss that the divergence from the prior is.
 const DIVERGENCE: Weight = Weight {
@@ -297,6 +315,11 @@ impl Encoder for GruVae {
     type Input = Smiles;
 
     fn encode(&self, inputs: &[Smiles]) -> Result<Tensor> {
+        if inputs.is_empty() {
+            let weight = &self.embedding.weight;
+            let shape = (0, self.latent_size);
+            return Ok(Tensor::zeros(shape, weight.dtype(), weight.device())?);
+        }
         let (mean, _) = self.posterior(&self.tokens(inputs)?, &mut Step::evaluation())?;
         Ok(mean.detach())
     }

@@ -27,34 +27,50 @@ impl<M> MoleculeAutoencoder for M where
         + Encoder<Input = Smiles>
         + Decoder<Output = String>
         + Sampler
-        + Sampler
         + Objective<Input = Smiles, Example = Tokens>
 {
 }
 
+/// An architecture as its file declares it.
+struct Architecture {
+    name: &'static str,
+    register: fn(&mut Registry<dyn MoleculeAutoencoder>),
+    /// Whether it is trained unless another is named.
+    is_default: bool,
+    /// See [`built_in_overrides`].
+    built_in_overrides: fn() -> Value,
+}
+
+const ARCHITECTURES: &[Architecture] = &[gru_vae::ARCHITECTURE];
+
 /// The model that is trained unless another is named.
-pub const DEFAULT_MODEL: &str = "gru-vae";
+pub const DEFAULT_MODEL: &str = {
+    let mut index = 0;
+    // Without a default this does not compile.
+    while !ARCHITECTURES[index].is_default {
+        index += 1;
+    }
+    ARCHITECTURES[index].name
+};
 
 /// The parameter that takes the tokens of the data, for models that have it.
 pub const VOCABULARY: &str = "vocabulary";
 
 /// Every architecture of this crate.
 pub fn registry() -> Registry<dyn MoleculeAutoencoder> {
-    let mut registry = Registry::<dyn MoleculeAutoencoder>::new();
-    registry.register::<GruVae>(|model| Box::new(model));
+    let mut registry = Registry::new();
+    for architecture in ARCHITECTURES {
+        (architecture.register)(&mut registry);
+    }
     registry
 }
 
 /// Parameters of a model that suit the built-in molecules: smaller than its defaults, so that
 /// they are learnt in minutes. Empty for a model whose defaults will do.
 pub fn built_in_overrides(model: &str) -> Value {
-    match model {
-        "gru-vae" => json!({
-            "encoder_hidden_size": 256,
-            "latent_size": 96,
-            "decoder_hidden_size": 320,
-            "decoder_layers": 1,
-        }),
-        _ => json!({}),
-    }
+    let mut architectures = ARCHITECTURES.iter();
+    let architecture = architectures.find(|architecture| architecture.name == model);
+    architecture.map_or(json!({}), |architecture| {
+        (architecture.built_in_overrides)()
+    })
 }

@@ -13,7 +13,6 @@ mod gradients;
 mod params;
 mod report;
 mod run;
-mod tensorboard;
 
 pub use adamw::{AdamW, AdamWParams, Decayed};
 pub use annealing::Annealing;
@@ -21,4 +20,3 @@ pub use course::Reached;
 pub use params::{Schedule, TrainParams};
 pub use report::{Control, EpochReport, Observer, Outcome, StepReport, Stopped};
 pub use run::{Run, Training, resume, train};
-pub use tensorboard::EventFile;

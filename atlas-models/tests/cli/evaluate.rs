@@ -110,6 +110,32 @@ fn a_bundle_of_the_built_in_molecules_needs_no_file() {
 }
 
 #[test]
+fn built_in_molecules_that_the_model_does_not_know_count_neither_in_training_nor_after() {
+    let scene = Scene::new();
+    // Most built-in molecules have a token that this vocabulary lacks.
+    scene.write(
+        "p.json",
+        r#"{ "vocabulary": ["<pad>", "<start>", "<end>", "(", ")", "1", "=", "C", "N", "O", "c", "n"],
+             "encoder_hidden_size": 4, "decoder_hidden_size": 4, "latent_size": 2, "longest": 4 }"#,
+    );
+    let trained = scene
+        .atlas("train --max-minutes 0.00001 --held-out 5 --skip-invalid --params p.json --out b --json")
+        .json();
+    let data = &trained["data"];
+    assert!(
+        data["molecules"].as_u64() > Some(5) && data["skipped"].as_u64() > Some(0),
+        "{data}"
+    );
+    let evaluated = scene.atlas("evaluate b --json").json();
+    assert_eq!(
+        (&evaluated["part"], &evaluated["molecules"]),
+        (&"held-out".into(), &5.into())
+    );
+    assert_eq!(evaluated["skipped"], data["skipped"]);
+    assert_eq!(evaluated["tokens"], trained["held_out"]["tokens"]);
+}
+
+#[test]
 fn without_a_file_what_it_was_trained_on_is_found_again() {
     let scene = Scene::trained();
     let json = scene.atlas("evaluate bundle --json").json();

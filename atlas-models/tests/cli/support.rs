@@ -117,9 +117,13 @@ impl Scene {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// The command, in the folder; its arguments are separated by white space.
+    /// `atlas`, in the folder; its arguments are separated by white space.
     pub fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_atlas"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_atlas")), arguments)
+    }
+
+    fn command_of(&self, program: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path());
@@ -136,8 +140,13 @@ impl Scene {
 
     /// With something on standard input.
     pub fn atlas_reading(&self, arguments: &str, input: &str) -> Output {
+        self.run(Path::new(env!("CARGO_BIN_EXE_atlas")), arguments, input)
+    }
+
+    /// What a program that has the commands of `atlas` leaves behind.
+    pub fn run(&self, program: &Path, arguments: &str, input: &str) -> Output {
         let mut child = self
-            .command(arguments)
+            .command_of(program, arguments)
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();

@@ -6,6 +6,8 @@
 //! | `.npy` | `[rows, latent]` of little-endian f32 ([NEP 1]) | `numpy.load`, `numpy.save` |
 //! | `.parquet` | the columns `smiles`, `z0`, `z1`, … | pandas, polars, DuckDB |
 //!
+//! The last needs the Cargo feature `parquet`.
+//!
 //! All three keep every f32 to the bit. Reading goes by the names of columns where there are
 //! any, so their order does not matter and other columns are left alone.
 //!
@@ -13,6 +15,7 @@
 
 mod csv;
 mod npy;
+#[cfg(feature = "parquet")]
 mod parquet;
 
 use std::cmp::Ordering;
@@ -24,12 +27,14 @@ use atlas_core::{Error, Result};
 
 /// How latents are laid out in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LatentFormat {
     /// Text, with the SMILES beside the latents.
     Csv,
     /// An array of NumPy, latents alone.
     Npy,
     /// A table of Apache Parquet, with the SMILES beside the latents.
+    #[cfg(feature = "parquet")]
     Parquet,
 }
 
@@ -37,7 +42,7 @@ impl LatentFormat {
     /// The format that a file's extension says; `-`, a pipe, is CSV.
     ///
     /// # Errors
-    /// If the extension is none of the three.
+    /// If the extension is none of the three, or the program was built without the format.
     pub fn of(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::Csv);
@@ -50,7 +55,14 @@ impl LatentFormat {
         match extension.as_str() {
             "csv" => Ok(Self::Csv),
             "npy" => Ok(Self::Npy),
+            #[cfg(feature = "parquet")]
             "parquet" => Ok(Self::Parquet),
+            #[cfg(not(feature = "parquet"))]
+            "parquet" => Err(Error::new(format_args!(
+                "{}: this program was built without Parquet; build it with the feature `parquet` \
+                 of atlas-models, or use .csv or .npy",
+                path.display()
+            ))),
             _ => Err(Error::new(format_args!(
                 "{}: the extension says how latents are laid out; expected .csv, .npy or .parquet",
                 path.display()
@@ -102,6 +114,7 @@ impl<'a> LatentWriter<'a> {
         let sink: Box<dyn Sink> = match format {
             LatentFormat::Csv => Box::new(csv::Writer::new(file, width)?),
             LatentFormat::Npy => Box::new(npy::Writer::new(file, width)?),
+            #[cfg(feature = "parquet")]
             LatentFormat::Parquet => Box::new(parquet::Writer::new(file, width)?),
         };
         Ok(Self { width, sink })
@@ -173,6 +186,7 @@ impl<'a> LatentReader<'a> {
         let source: Box<dyn Source> = match format {
             LatentFormat::Csv => Box::new(csv::Reader::new(file, name)?),
             LatentFormat::Npy => Box::new(npy::Reader::new(file, name)?),
+            #[cfg(feature = "parquet")]
             LatentFormat::Parquet => Box::new(parquet::Reader::new(file, name)?),
         };
         Ok(Self { source })

@@ -2,6 +2,14 @@ use super::*;
 
 const WIDTH: usize = 3;
 
+/// A file of every format.
+const NAMES: &[&str] = &[
+    "x.csv",
+    "x.npy",
+    #[cfg(feature = "parquet")]
+    "x.parquet",
+];
+
 /// Values whose text or bytes are easily got wrong.
 const LATENTS: [f32; 9] = [
     0.1,
@@ -73,7 +81,7 @@ fn npy_error(header: &str) -> String {
 fn every_format_keeps_every_bit() {
     // More rows than a group of Parquet.
     let rows = 20_001;
-    for name in ["x.csv", "x.npy", "x.parquet"] {
+    for name in NAMES {
         let (_folder, path) = written(name, rows);
         let expected: Vec<f32> = LATENTS.iter().copied().cycle().take(rows * WIDTH).collect();
         assert!(bits(&read_all(&path).unwrap()) == bits(&expected), "{name}");
@@ -82,7 +90,7 @@ fn every_format_keeps_every_bit() {
 
 #[test]
 fn equal_latents_have_equal_bytes() {
-    for name in ["x.csv", "x.npy", "x.parquet"] {
+    for name in NAMES {
         let ((_first, first), (_second, second)) = (written(name, 10), written(name, 10));
         assert_eq!(
             std::fs::read(first).unwrap(),
@@ -94,7 +102,7 @@ fn equal_latents_have_equal_bytes() {
 
 #[test]
 fn the_width_is_the_files_own() {
-    for name in ["x.csv", "x.npy", "x.parquet"] {
+    for name in NAMES {
         let (_folder, path) = written(name, 2);
         assert_eq!(LatentReader::open(&path).unwrap().width(), WIDTH, "{name}");
     }
@@ -237,6 +245,7 @@ fn what_is_not_the_format_of_its_extension_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (name, expected) in [
         ("x.npy", "not an array of NumPy: it does not begin as one"),
+        #[cfg(feature = "parquet")]
         ("x.parquet", "not a table of Parquet: "),
     ] {
         let path = folder.path().join(name);
@@ -263,6 +272,17 @@ fn an_extension_that_says_nothing_is_refused() {
         error,
         "latents.txt: the extension says how latents are laid out; expected .csv, .npy or .parquet"
     );
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn without_its_feature_parquet_is_refused_with_the_way_to_have_it() {
+    let path = Path::new("x.parquet");
+    let expected = "x.parquet: this program was built without Parquet; build it with the feature \
+                    `parquet` of atlas-models, or use .csv or .npy";
+    assert_eq!(LatentFormat::of(path).unwrap_err().to_string(), expected);
+    let error = LatentReader::open(path).err().unwrap();
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

@@ -1,0 +1,14 @@
+//! The commands, a file each.
+
+pub mod decode;
+pub mod diff;
+pub mod encode;
+pub mod evaluate;
+pub mod import;
+pub mod inspect;
+pub mod interpolate;
+pub mod models;
+pub mod params;
+pub mod sample;
+pub mod train;
+pub mod verify;

@@ -1,0 +1,138 @@
+//! What `atlas train` can be told.
+
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  atlas train
+  atlas train --data zinc.smi --out runs/zinc --max-minutes 30
+  atlas train --data zinc.smi --set latent_size=64 --set dropout=0.1 --weight kl=0.1
+  atlas train --data zinc.smi --params params.json --epochs 50 --json | jq .held_out.exact_share
+  atlas train --data zinc.smi --train-set 'annealing.weights=[\"kl\"]' --train-set schedule=step
+  atlas train --resume --out runs/zinc
+
+Parameters are the model's defaults or, without --data, smaller ones that suit the built-in
+molecules; then those of the --params file; then those of --set. The last line printed is the
+bundle's path and how many held-out molecules it reconstructs.
+
+Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
+and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
+and ends with the very model that it would have ended with; without a checkpoint it starts anew.
+A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130.";
+
+/// Train an autoencoder and save it as a bundle, after every epoch
+///
+/// Everything that can be checked is checked before training starts, and reported at once. Equal
+/// commands without --max-minutes give equal models, to the bit, on one machine, whatever the
+/// number of threads; processors with other vector instructions round otherwise.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder of the bundle; a bundle that is there is replaced [default: runs/MODEL]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on from the checkpoint in DIR.run; flags may be left out, but --tensorboard,
+    /// --checkpoint-minutes, --memory and --json are not remembered
+    #[arg(long)]
+    pub resume: bool,
+    /// Start anew where DIR.run holds a run that has not ended, and lose that run
+    #[arg(long, conflicts_with = "resume")]
+    pub restart: bool,
+    /// Minutes of training between checkpoints; there is one after every epoch, too
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        default_value_t = 5.0,
+        allow_negative_numbers = true
+    )]
+    pub checkpoint_minutes: f64,
+    /// Write a TensorBoard event file to DIR.run
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Print a JSON object on one line at the end
+    #[arg(long)]
+    pub json: bool,
+    // Last, since what follows one would come under its heading.
+    #[command(flatten, next_help_heading = "Data")]
+    pub data: DataArgs,
+    #[command(flatten, next_help_heading = "Model")]
+    pub model: ModelArgs,
+    #[command(flatten, next_help_heading = "Training")]
+    pub training: TrainingArgs,
+}
+
+// A doc comment on these would take the place of the command's own.
+#[derive(clap::Args)]
+pub struct DataArgs {
+    /// SMILES file: one molecule a line, optionally followed by white space and a name; - is
+    /// standard input [default: the built-in molecules]
+    #[arg(long = "data", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Molecules that are kept out of training, to evaluate on [default: a tenth, at most 1000]
+    #[arg(long, value_name = "N")]
+    pub held_out: Option<usize>,
+    /// Seed that draws the held-out molecules; the same ones whatever --seed is [default: 0]
+    #[arg(long, value_name = "N")]
+    pub split_seed: Option<u64>,
+    /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Memory for the texts of molecules, and as much again for their tokens; what is beyond it goes
+    /// to temporary files in TMPDIR. Some 56 bytes a molecule come on top [default: 512]
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<usize>,
+}
+
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Architecture; `atlas models` lists them [default: gru-vae]
+    #[arg(long = "model", value_name = "MODEL")]
+    pub name: Option<String>,
+    /// Set a parameter of the model; `atlas params MODEL` lists them. Can be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// JSON object of parameters of the model
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct TrainingArgs {
+    /// How often training goes through all molecules [default: 20; 5 for the built-in molecules]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// End training after so many minutes; evaluation and saving do not count. The schedules then
+    /// follow the clock, and the model depends on how fast the machine is [default: none]
+    #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
+    pub max_minutes: Option<f64>,
+    /// Molecules in a batch [default: 128]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Highest learning rate, which the schedule reaches after the warm-up [default: 0.001; 0.003
+    /// for the built-in molecules]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub lr: Option<f64>,
+    /// Seed of initial weights, order of molecules and noise [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Set a parameter of training; `atlas params --train` lists them. Can be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub train_set: Vec<String>,
+    /// Weigh a part of the loss. Can be repeated
+    #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_weight)]
+    pub weight: Vec<(String, f64)>,
+    /// Leave a network as it starts; `atlas inspect` lists networks. Can be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub freeze: Vec<String>,
+}
+
+fn parse_weight(text: &str) -> Result<(String, f64), String> {
+    let (name, weight) = text
+        .split_once('=')
+        .ok_or("expected NAME=WEIGHT, such as kl=0.1")?;
+    let weight = weight
+        .trim()
+        .parse()
+        .map_err(|_| format!("`{weight}` is not a number"))?;
+    Ok((name.trim().to_owned(), weight))
+}

@@ -1,0 +1,135 @@
+//! `atlas train`
+
+mod args;
+mod metrics;
+mod observer;
+mod parameters;
+mod plan;
+mod run_folder;
+mod settings;
+mod tensorboard;
+
+use serde_json::{Value, json};
+
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::terminal::text::{clock, count, grouped};
+use crate::cli::terminal::{interrupt, output};
+use crate::cli::training_note::{headline, molecules_of, scores_json};
+use crate::data::Examples;
+use crate::models::MoleculeAutoencoder;
+use crate::train::{self, Outcome, Stopped};
+use observer::{SavedEpoch, TrainingObserver};
+use plan::Plan;
+
+pub use args::Args;
+
+pub fn run(args: &Args, models: &Models) -> Result {
+    let (plan, mut model) = Plan::new(args, models)?;
+    announce(&plan, &*model);
+    interrupt::watch("stopping after this step")?;
+    let mut observer = TrainingObserver::new(&plan, args);
+    let outcome = if let Some((checkpoint, _)) = &plan.resumed {
+        train::resume(
+            &mut *model,
+            &plan.examples,
+            &plan.run,
+            checkpoint,
+            &mut observer,
+        )
+    } else {
+        train::train(&mut *model, &plan.examples, &plan.run, &mut observer)
+    };
+    let saved = observer.saved();
+    drop(observer);
+    let bundle = plan.out.display();
+    let outcome = outcome.inspect_err(|_| {
+        if let Some(saved) = &saved {
+            let epoch = saved.epoch;
+            output::say(&format_args!("{bundle} is whole and holds epoch {epoch}"));
+        }
+    })?;
+    let Some(saved) = saved.filter(|_| outcome.stopped != Stopped::Interrupted) else {
+        return Err(Failure::Interrupted(interrupted(&plan, &outcome, saved)));
+    };
+    // The run may have ended before, and its bundle may have been removed since.
+    if !plan.out.exists() {
+        model.save(&plan.out)?;
+    }
+    if args.json {
+        let summary = summary(&plan, &*model, &outcome, &saved)?;
+        return output::print(&format!("{summary}\n"));
+    }
+    let held_out = saved.held_out.as_ref();
+    let held_out = held_out.map_or("no molecules held out".to_owned(), headline);
+    output::print(&format!("{bundle}: {held_out}\n"))
+}
+
+/// Says what is about to happen.
+fn announce(plan: &Plan, model: &dyn MoleculeAutoencoder) {
+    let networks = model.networks().iter();
+    let elements: usize = networks.map(|network| network.elements()).sum();
+    let limit = plan.run.max_time.map_or(String::new(), |time| {
+        format!(", at most {} in all", clock(time))
+    });
+    let molecules = plan.examples.len();
+    output::say(&format_args!(
+        "{}: {} weights; {} to train on, {} held out; {} of {}{limit}",
+        model.name(),
+        grouped(elements),
+        molecules_of(&plan.trained_on.data.source, molecules, ""),
+        grouped(plan.held_out.len()),
+        count(plan.run.params.epochs, "epoch"),
+        count(molecules.div_ceil(plan.run.params.batch), "step"),
+    ));
+    if plan.resumed.is_some() {
+        let checkpoint = plan.folder.checkpoint();
+        output::say(&format_args!("going on from {}", checkpoint.display()));
+    } else if plan.replaces {
+        output::say(&format_args!(
+            "the bundle in {} will be replaced after the first epoch",
+            plan.out.display()
+        ));
+    }
+}
+
+/// What is said after Ctrl-C: how far training got, and what is left of it.
+fn interrupted(plan: &Plan, outcome: &Outcome, saved: Option<SavedEpoch>) -> String {
+    let steps = grouped(usize::try_from(outcome.steps).unwrap_or(usize::MAX));
+    let (epoch, epochs) = (outcome.epochs, plan.run.params.epochs);
+    let bundle = plan.out.display();
+    let bundle = match saved {
+        None => format!("there is no {bundle} before the first epoch has ended"),
+        Some(saved) => {
+            let held_out = saved.held_out.as_ref();
+            let held_out =
+                held_out.map_or(String::new(), |scores| format!(", {}", headline(scores)));
+            let epoch = saved.epoch;
+            format!("{bundle} is whole and holds epoch {epoch}{held_out}")
+        }
+    };
+    format!(
+        "interrupted in epoch {epoch} of {epochs}, at step {steps}; {bundle}; the same command \
+         with --resume goes on from this step"
+    )
+}
+
+fn summary(
+    plan: &Plan,
+    model: &dyn MoleculeAutoencoder,
+    outcome: &Outcome,
+    saved: &SavedEpoch,
+) -> Result<Value> {
+    Ok(json!({
+        "bundle": plan.out,
+        "model": model.name(),
+        "digest": model.digest()?,
+        "data": plan.trained_on.data,
+        "stopped": outcome.stopped,
+        "epochs": outcome.epochs,
+        "steps": outcome.steps,
+        "seconds": outcome.elapsed.as_secs_f64(),
+        "loss": saved.loss,
+        "held_out": saved.held_out.as_ref().map(scores_json),
+    }))
+}

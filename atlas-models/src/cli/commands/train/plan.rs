@@ -1,0 +1,324 @@
+//! What will be trained, on what, and how: all of it checked before training starts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use atlas_core::{Bundle, Checkpoint, CreateOptions, LoadOptions};
+use serde_json::{Map, Value, json};
+
+use super::Args;
+use super::observer::RunState;
+use super::parameters;
+use super::run_folder::RunFolder;
+use super::settings::Settings;
+use crate::chem::Smiles;
+use crate::cli::Models;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::model::default_model;
+use crate::cli::molecules;
+use crate::cli::problems::Problems;
+use crate::cli::save_target;
+use crate::cli::terminal::output;
+use crate::cli::training_note::{Data, HeldOut, TrainedOn};
+use crate::data::{Corpus, Memory, Split, TokenStore};
+use crate::models::MoleculeAutoencoder;
+use crate::train::Run;
+
+/// The most molecules that are held out unless the user says otherwise.
+const HELD_OUT: usize = 1000;
+
+/// What the problems of a plan prevent.
+const PREVENTED: &str = "nothing was trained";
+
+/// What is trained: whichever model the registry gives.
+type Model = Box<dyn MoleculeAutoencoder>;
+
+/// Training of a model, ready to start.
+pub struct Plan {
+    pub run: Run,
+    pub settings: Settings,
+    pub out: PathBuf,
+    /// Whether there is a bundle that will be replaced.
+    pub replaces: bool,
+    pub folder: RunFolder,
+    /// Time in training between two checkpoints.
+    pub checkpoint_interval: Duration,
+    pub examples: TokenStore,
+    pub held_out: Vec<Smiles>,
+    pub trained_on: TrainedOn,
+    /// What the bundle will say of the settings.
+    pub settings_note: Value,
+    /// The checkpoint that a resumed run goes on from.
+    pub resumed: Option<(Checkpoint, RunState)>,
+}
+
+impl Plan {
+    /// # Errors
+    /// Everything that would keep training from starting or from ending well: first what can be
+    /// known without the model, then what it takes the model to know.
+    pub fn new(args: &Args, models: &Models) -> Result<(Self, Model)> {
+        let out = match &args.out {
+            Some(out) => out.clone(),
+            None => Path::new("runs").join(model_name(args, models)?),
+        };
+        let folder = RunFolder::beside(&out);
+        if args.resume {
+            let checkpoint = RunFolder::checkpoint_in(&folder);
+            let is_absent = Bundle::open(&checkpoint).is_err_and(|error| error.is_not_found());
+            if !is_absent {
+                // What it holds is read once no other run can replace it.
+                return Self::resumed(args, models, out, RunFolder::open(folder)?);
+            }
+            output::say(&format_args!(
+                "there is no {} to resume from: training from the beginning",
+                checkpoint.display()
+            ));
+        }
+        Self::begun(args, models, out, folder)
+    }
+
+    /// A run from the beginning.
+    fn begun(args: &Args, models: &Models, out: PathBuf, folder: PathBuf) -> Result<(Self, Model)> {
+        let entry = models.entry(model_name(args, models)?)?;
+        let mut problems = Problems::default();
+        let settings = Settings::new(args, &mut problems);
+        let checked = Checked::new(args, &settings, &out, &mut problems);
+        let check_free = || RunFolder::check_free(&folder, args.restart);
+        problems.take(check_free());
+        let data = problems.take(read(args, &settings));
+        let overrides = parameters::overrides(args, entry, data.as_ref(), &mut problems);
+        if let Some(data) = &data {
+            check_held_out(&settings, data, &mut problems);
+        }
+        let data = problems.into_result(PREVENTED, data)?;
+        let options = CreateOptions::new().seed(settings.seed);
+        let mut model = models.create(entry.name(), &overrides, options)?;
+        let open_folder = || {
+            let opened = RunFolder::open(folder.clone())?;
+            // Another run may have begun there while the data were read.
+            check_free()?;
+            Ok(opened)
+        };
+        let plan = Self::with_model(&mut *model, settings, checked, &data, out, open_folder)?;
+        Ok((plan, model))
+    }
+
+    /// A run that goes on from the checkpoint in `folder`.
+    fn resumed(
+        args: &Args,
+        models: &Models,
+        out: PathBuf,
+        folder: RunFolder,
+    ) -> Result<(Self, Model)> {
+        let path = folder.checkpoint();
+        let place = path.display();
+        let checkpoint = Bundle::open(&path)?.checkpoint()?;
+        let checkpoint = checkpoint
+            .ok_or_else(|| Failure::new(format_args!("{place} is a bundle and no checkpoint")))?;
+        let state = RunState::of(&checkpoint).map_err(|error| error.within(place))?;
+        let mut model = models.load_with(&path, LoadOptions::new().trainable(true))?;
+
+        let mut problems = Problems::default();
+        let mut settings = state.settings.clone();
+        settings.check_against(args, &mut problems);
+        let schema = models.entry(model.name())?.schema();
+        parameters::check_against(args, &schema, &model.params_json(), &mut problems);
+        let name = args.model.name.as_deref();
+        if let Some(other) = name.filter(|name| *name != model.name()) {
+            let name = model.name();
+            problems.add(format_args!("--model {other}: the run trains `{name}`"));
+        }
+        settings.data = args.data.file.clone().or(settings.data);
+        let checked = Checked::new(args, &settings, &out, &mut problems);
+        let data = problems.take(read(args, &settings));
+        let data = problems.into_result(PREVENTED, data)?;
+        let mut plan = Self::with_model(&mut *model, settings, checked, &data, out, || Ok(folder))?;
+        let begun = &state.trained_on.data;
+        if plan.trained_on.data.digest != begun.digest {
+            return Err(Failure::new(format_args!(
+                "{} does not hold the molecules that the run was begun with ({} of {})",
+                plan.trained_on.data.source, begun.molecules, begun.source
+            )));
+        }
+        plan.resumed = Some((checkpoint, state));
+        Ok((plan, model))
+    }
+
+    /// What is left to do once there is a model.
+    fn with_model(
+        model: &mut dyn MoleculeAutoencoder,
+        settings: Settings,
+        checked: Checked,
+        data: &Corpus,
+        out: PathBuf,
+        open_folder: impl FnOnce() -> atlas_core::Result<RunFolder>,
+    ) -> Result<Self> {
+        let run = checked.run;
+        let mut problems = Problems::default();
+        for network in &settings.frozen {
+            if let Err(error) = model.set_frozen(network, true) {
+                problems.note(Some("--freeze"), &error);
+            }
+        }
+        check_weights(model, &run, &mut problems);
+        let held_out = HeldOut {
+            molecules: held_out(&settings, data.len()),
+            seed: settings.split_seed,
+        };
+        let split = problems.take(split(model, data, held_out, settings.skip_invalid));
+        let split = problems.into_result(PREVENTED, split)?;
+        for skipped in [data.skipped(), &split.skipped] {
+            molecules::report_skipped(data.source(), &skipped.first, skipped.count);
+        }
+        let data = Data {
+            source: data.source().to_owned(),
+            digest: split.digest,
+            molecules: split.molecules,
+            skipped: data.skipped().count + split.skipped.count,
+        };
+        Ok(Self {
+            trained_on: TrainedOn { data, held_out },
+            settings_note: settings_note(model, &run, &settings),
+            examples: split.training,
+            held_out: split.held_out,
+            replaces: checked.replaces,
+            checkpoint_interval: checked.checkpoint_interval,
+            resumed: None,
+            run,
+            settings,
+            out,
+            folder: open_folder()?,
+        })
+    }
+}
+
+/// The model that the command names, or the default.
+fn model_name<'a>(args: &'a Args, models: &Models) -> Result<&'a str> {
+    let name = args.model.name.as_deref().or_else(|| default_model(models));
+    name.ok_or_else(|| Failure::new("--model is needed; `models` lists the architectures"))
+}
+
+/// What is known of a run without its model and its data.
+struct Checked {
+    run: Run,
+    replaces: bool,
+    checkpoint_interval: Duration,
+}
+
+impl Checked {
+    fn new(args: &Args, settings: &Settings, out: &Path, problems: &mut Problems) -> Self {
+        Self {
+            run: settings.run(problems),
+            replaces: problems.take(save_target::check(out)).unwrap_or(false),
+            checkpoint_interval: checkpoint_interval(args.checkpoint_minutes, problems),
+        }
+    }
+}
+
+fn checkpoint_interval(minutes: f64, problems: &mut Problems) -> Duration {
+    if minutes.is_nan() || minutes < 0.0 {
+        problems.add(format_args!(
+            "--checkpoint-minutes {minutes}: expected a time from zero"
+        ));
+    }
+    // A time that is too long for a `Duration` never passes.
+    Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX)
+}
+
+/// Reads the molecules; rows that are not SMILES are an error unless they are to be skipped.
+fn read(args: &Args, settings: &Settings) -> Result<Corpus> {
+    let mut memory = Memory::default();
+    if let Some(mebibytes) = args.data.memory {
+        memory.most = mebibytes.saturating_mul(1 << 20);
+    }
+    let Some(path) = &settings.data else {
+        return Ok(Corpus::built_in(memory)?);
+    };
+    molecules::warn_of_terminal(path);
+    let data = Corpus::read(path, memory)?;
+    let source = data.source();
+    if !settings.skip_invalid {
+        molecules::refuse(source, &data.skipped().first, data.skipped().count)?;
+    }
+    if data.is_empty() {
+        return Err(Failure::new(format_args!("{source} holds no molecule")));
+    }
+    Ok(data)
+}
+
+/// Splits the molecules that the model can represent; others are an error unless they are to be
+/// skipped.
+fn split(
+    model: &dyn MoleculeAutoencoder,
+    data: &Corpus,
+    held_out: HeldOut,
+    skip_invalid: bool,
+) -> Result<Split> {
+    let split = data.split(model, held_out.molecules, held_out.seed)?;
+    if !skip_invalid {
+        molecules::refuse(data.source(), &split.skipped.first, split.skipped.count)?;
+    }
+    Ok(split)
+}
+
+/// How many of so many molecules are held out.
+fn held_out(settings: &Settings, molecules: usize) -> usize {
+    let usual = HELD_OUT
+        .min(molecules.div_ceil(10))
+        .min(molecules.saturating_sub(1));
+    settings.held_out.unwrap_or(usual)
+}
+
+fn check_held_out(settings: &Settings, data: &Corpus, problems: &mut Problems) {
+    let (held_out, molecules) = (held_out(settings, data.len()), data.len());
+    if held_out >= molecules {
+        problems.add(format_args!(
+            "{} holds {molecules} molecules: {held_out} cannot be held out and leave any to train on",
+            data.source()
+        ));
+    }
+}
+
+fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Problems) {
+    let model_name = model.name();
+    let names: Vec<&str> = model.weights().iter().map(|weight| weight.name).collect();
+    let known = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    for (name, weight) in &run.weights {
+        if !names.contains(&name.as_str()) {
+            problems.add(format_args!(
+                "--weight {name}: `{model_name}` has no such weight; it has {known}"
+            ));
+        } else if !weight.is_finite() || *weight < 0.0 {
+            problems.add(format_args!(
+                "--weight {name}={weight}: expected a finite number, at least 0"
+            ));
+        }
+    }
+    for name in &run.params.annealing.weights {
+        if !names.contains(&name.as_str()) {
+            problems.add(format_args!(
+                "--train-set annealing.weights: `{model_name}` has no weight `{name}`; it has {known}"
+            ));
+        }
+    }
+}
+
+/// What the bundle will say of how it was trained: defaults, too, since another version may have
+/// others.
+fn settings_note(model: &dyn MoleculeAutoencoder, run: &Run, settings: &Settings) -> Value {
+    let weights = model.weights().iter();
+    let weights: Map<String, Value> = weights
+        .map(|weight| (weight.name.to_owned(), json!(run.weight(weight))))
+        .collect();
+    json!({
+        "seed": settings.seed,
+        "max_minutes": settings.max_minutes,
+        "frozen": settings.frozen,
+        "weights": weights,
+        "train": settings.train,
+    })
+}

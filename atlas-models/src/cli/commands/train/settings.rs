@@ -1,0 +1,178 @@
+//! How a run trains: as the command says or, when it is resumed, as it was begun.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use atlas_core::Params;
+use atlas_core::params::ParamValue;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::Args;
+use crate::cli::failure::Failure;
+use crate::cli::problems::Problems;
+use crate::train::{Run, TrainParams};
+
+/// How a run trains. A checkpoint holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `None` for the built-in molecules.
+    pub data: Option<PathBuf>,
+    pub skip_invalid: bool,
+    pub held_out: Option<usize>,
+    pub split_seed: u64,
+    pub seed: u64,
+    /// [`TrainParams`]
+    pub train: Value,
+    pub max_minutes: Option<f64>,
+    pub weights: Vec<(String, f64)>,
+    pub frozen: Vec<String>,
+}
+
+impl Settings {
+    /// What the command says, and what is usual for its data where it says nothing.
+    pub fn new(args: &Args, problems: &mut Problems) -> Self {
+        let training = &args.training;
+        let mut train = Map::new();
+        if args.data.file.is_none() {
+            // The built-in molecules are learnt in a few epochs.
+            train.insert("epochs".to_owned(), json!(5));
+            train.insert("learning_rate".to_owned(), json!(3e-3));
+        }
+        for (name, given) in [
+            ("epochs", json!(training.epochs)),
+            ("batch", json!(training.batch)),
+            ("learning_rate", json!(training.lr)),
+        ] {
+            if !given.is_null() {
+                train.insert(name.to_owned(), given);
+            }
+        }
+        let train = with_assignments(Value::Object(train), args, problems);
+        let params = TrainParams::from_overrides(&train);
+        let params = params.unwrap_or_else(|error| {
+            problems.note(None, &error);
+            TrainParams::default()
+        });
+        Self {
+            data: args.data.file.clone(),
+            skip_invalid: args.data.skip_invalid,
+            held_out: args.data.held_out,
+            split_seed: args.data.split_seed.unwrap_or(0),
+            seed: training.seed.unwrap_or(0),
+            train: ParamValue::to_json(&params),
+            max_minutes: training.max_minutes,
+            weights: training.weight.clone(),
+            frozen: training.freeze.clone(),
+        }
+    }
+
+    /// Notes everything in which the command differs from what the run was begun with. What it does
+    /// not say stays as it was. The data may have moved.
+    pub fn check_against(&self, args: &Args, problems: &mut Problems) {
+        let (data, training) = (&args.data, &args.training);
+        let begun = json!(self);
+        for (flag, given, begun) in [
+            ("--epochs", json!(training.epochs), &self.train["epochs"]),
+            ("--batch", json!(training.batch), &self.train["batch"]),
+            ("--lr", json!(training.lr), &self.train["learning_rate"]),
+            ("--held-out", json!(data.held_out), &begun["held_out"]),
+            ("--split-seed", json!(data.split_seed), &begun["split_seed"]),
+            ("--seed", json!(training.seed), &begun["seed"]),
+            (
+                "--max-minutes",
+                json!(training.max_minutes),
+                &begun["max_minutes"],
+            ),
+            ("--weight", json!(training.weight), &begun["weights"]),
+            ("--freeze", json!(training.freeze), &begun["frozen"]),
+            (
+                "--skip-invalid",
+                json!(data.skip_invalid),
+                &begun["skip_invalid"],
+            ),
+        ] {
+            let is_given = ![json!(null), json!([]), json!(false)].contains(&given);
+            if is_given && given != *begun {
+                add_difference(format_args!("{flag} {given}"), begun, problems);
+            }
+        }
+        let assigned = with_assignments(self.train.clone(), args, problems);
+        if assigned != self.train {
+            problems.add("--train-set: the run was begun with other values");
+        }
+    }
+
+    /// The run that training is told of.
+    pub fn run(&self, problems: &mut Problems) -> Run {
+        let params = TrainParams::from_stored(&self.train).unwrap_or_else(|error| {
+            problems.note(None, &error);
+            TrainParams::default()
+        });
+        Run {
+            params,
+            seed: self.seed,
+            max_time: self
+                .max_minutes
+                .and_then(|minutes| problems.take(max_time(minutes).map_err(Failure::new))),
+            weights: self.weights.clone(),
+        }
+    }
+}
+
+/// Notes that the command says something else than the run was begun with.
+pub fn add_difference(given: impl Display, begun: &Value, problems: &mut Problems) {
+    problems.add(format_args!(
+        "{given}: the run was begun with {begun}, and --resume goes on with it"
+    ));
+}
+
+/// The training parameters with those of --train-set.
+fn with_assignments(mut train: Value, args: &Args, problems: &mut Problems) -> Value {
+    let schema = TrainParams::schema();
+    for assignment in &args.training.train_set {
+        match schema.overrides(train.clone(), [assignment]) {
+            Ok(assigned) => train = assigned,
+            Err(error) => problems.note(Some("--train-set"), &error),
+        }
+    }
+    train
+}
+
+fn max_time(minutes: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(minutes * 60.0)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| format!("--max-minutes {minutes}: expected a time above zero"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn only_a_time_that_is_asked_for_lets_the_clock_decide() {
+        let max_time = |arguments: &[&str]| {
+            let arguments = ["train"].iter().chain(arguments);
+            let args = Command::try_parse_from(arguments).unwrap().args;
+            let mut problems = Problems::default();
+            Settings::new(&args, &mut problems)
+                .run(&mut problems)
+                .max_time
+        };
+        assert_eq!(max_time(&[]), None);
+        assert_eq!(max_time(&["--data", "some.smi"]), None);
+        let asked_for = max_time(&["--max-minutes", "2"]);
+        assert_eq!(asked_for, Some(Duration::from_secs(120)));
+    }
+}

@@ -1,0 +1,85 @@
+//! How a command fails.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use atlas_core::Error;
+
+use crate::cli::terminal::output;
+
+/// The result of a command and of its parts.
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// The exit code after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something is wrong.
+    Error(Error),
+    /// Several things are wrong; the first text says what they prevented.
+    Problems(&'static str, Vec<String>),
+    /// Standard output cannot be written to.
+    StandardOutput(io::Error),
+    /// Ctrl-C; the text says what was left.
+    Interrupted(String),
+    /// The answer is no, and the command has printed it.
+    NegativeAnswer,
+}
+
+impl Failure {
+    /// An error of a message.
+    pub fn new(message: impl std::fmt::Display) -> Self {
+        Self::Error(Error::new(message))
+    }
+
+    /// Says what is wrong on standard error and returns the exit code.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Error(error) => output::error(&error),
+            Self::Problems(_, problems) if problems.len() == 1 => output::error(&problems[0]),
+            Self::Problems(what, problems) => {
+                let list: String = problems
+                    .iter()
+                    .map(|problem| format!("\n  - {}", problem.replace('\n', "\n    ")))
+                    .collect();
+                output::error(&format_args!("{what}: {} problems{list}", problems.len()));
+            }
+            // Whoever read the output has read enough.
+            Self::StandardOutput(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
+            Self::StandardOutput(error) => {
+                output::error(&format_args!("cannot write to standard output: {error}"))
+            }
+            Self::Interrupted(what) => {
+                output::say(&what);
+                return ExitCode::from(INTERRUPTED);
+            }
+            Self::NegativeAnswer => {}
+        }
+        ExitCode::FAILURE
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// An error of candle that did not come from the model.
+impl From<candle_core::Error> for Failure {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// A failure of the disk.
+// MERGE: replace every call by `atlas_core::Error::io`, which takes the same arguments.
+pub fn disk_error(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Error {
+    let path = path.as_ref().display();
+    Error::new(format_args!("cannot {action} {path}: {source}"))
+}

@@ -1,0 +1,102 @@
+//! `atlas`, the command line: trains and uses the molecule autoencoders of a registry.
+//!
+//! A program that registers models of its own has every command for them:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use atlas_models::{cli, models};
+//!
+//! fn main() -> ExitCode {
+//!     let mut registry = models::registry();
+//!     // registry.register::<MyModel>(|model| Box::new(model));
+//!     cli::main(registry)
+//! }
+//! ```
+
+mod commands;
+mod failure;
+mod model;
+mod molecules;
+mod output_file;
+mod problems;
+mod save_target;
+mod terminal;
+mod training_note;
+
+use std::process::ExitCode;
+
+use atlas_core::Registry;
+use clap::{Parser, Subcommand};
+
+use crate::models::MoleculeAutoencoder;
+use commands::{
+    decode, diff, encode, evaluate, import, inspect, interpolate, models, params, sample, train,
+    verify,
+};
+
+/// The architectures that the commands know.
+type Models = Registry<dyn MoleculeAutoencoder>;
+
+const EXAMPLES: &str = "\
+Examples:
+  atlas train                                     train on the built-in molecules
+  atlas train --data zinc.smi --max-minutes 30    train on your own
+  atlas evaluate runs/gru-vae                     how much it reconstructs
+  atlas encode runs/gru-vae -i in.smi -o z.npy    molecules to latents
+  atlas decode runs/gru-vae -i z.npy -o out.smi   and back
+  atlas sample runs/gru-vae -n 1000 -o new.smi    new molecules
+
+Results go to standard output, messages and progress to standard error. The exit code is 0 for
+success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.";
+
+/// Train and use autoencoders of molecules: SMILES in, a latent vector, SMILES out
+///
+/// A trained model is a folder, its bundle, that says all that the model is: parameters,
+/// vocabulary, weights and where it comes from.
+#[derive(Parser)]
+#[command(name = "atlas", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    // Boxed: its many flags would make every command as large.
+    Train(Box<train::Args>),
+    Evaluate(evaluate::Args),
+    Encode(encode::Args),
+    Decode(decode::Args),
+    Sample(sample::Args),
+    Interpolate(interpolate::Args),
+    Models(models::Args),
+    Params(params::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Diff(diff::Args),
+    Import(import::Args),
+}
+
+/// Runs the command that the arguments of the program name, with the models of `registry`, and
+/// returns the program's exit code.
+///
+/// Wrong usage, `--help` and `--version` end the process at once.
+pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
+    let registry = &registry;
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(&args, registry),
+        Command::Evaluate(args) => evaluate::run(&args, registry),
+        Command::Encode(args) => encode::run(&args, registry),
+        Command::Decode(args) => decode::run(&args, registry),
+        Command::Sample(args) => sample::run(&args, registry),
+        Command::Interpolate(args) => interpolate::run(&args, registry),
+        Command::Models(args) => models::run(&args, registry),
+        Command::Params(args) => params::run(&args, registry),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args, registry),
+        Command::Diff(args) => diff::run(&args),
+        Command::Import(args) => import::run(&args, registry),
+    };
+    result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
+}

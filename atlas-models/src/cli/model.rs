@@ -1,0 +1,26 @@
+//! What commands ask of models, whatever their architecture.
+
+use atlas_core::Result;
+use candle_core::Tensor;
+
+use crate::chem::Smiles;
+use crate::cli::Models;
+use crate::models::{DEFAULT_MODEL, MoleculeAutoencoder};
+
+/// The model that is trained unless another is named: this crate's own default or, where that is
+/// not registered, the only one there is.
+pub fn default_model(models: &Models) -> Option<&'static str> {
+    let mut names = models.entries().map(|model| model.name());
+    let is_only = names.len() == 1;
+    names.find(|name| is_only || *name == DEFAULT_MODEL)
+}
+
+/// An error that says why, if the model cannot represent the molecule.
+pub fn check_known(model: &dyn MoleculeAutoencoder, smiles: &Smiles) -> Result<()> {
+    model.prepare(smiles).map(|_| ())
+}
+
+/// Latents as the model takes them: of its dtype, on its device.
+pub fn for_model(model: &dyn MoleculeAutoencoder, latents: &Tensor) -> Result<Tensor> {
+    Ok(latents.to_dtype(model.dtype())?.to_device(model.device())?)
+}

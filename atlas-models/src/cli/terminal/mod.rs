@@ -1,0 +1,8 @@
+//! What people see: results, messages, tables, progress; and their Ctrl-C.
+
+pub mod interrupt;
+pub mod output;
+pub mod progress;
+pub mod table;
+pub mod text;
+pub mod values;

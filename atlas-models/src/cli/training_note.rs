@@ -1,0 +1,105 @@
+//! The note on training in a bundle's provenance, which `train` writes and other commands read.
+
+use crate::metrics::Reconstruction;
+use atlas_core::Provenance;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::cli::terminal::text::{count, percent};
+
+/// The source of the built-in molecules.
+const BUILT_IN: &str = "built-in";
+
+/// The topic of the note.
+pub const TRAINING: &str = "training";
+/// Its member that holds an object for each epoch.
+pub const CURVE: &str = "curve";
+
+/// The whole note.
+#[derive(Serialize)]
+pub struct TrainingNote<'a> {
+    #[serde(flatten)]
+    pub trained_on: &'a TrainedOn,
+    /// How the model was trained.
+    pub settings: &'a Value,
+    pub epochs: usize,
+    pub steps: u64,
+    pub seconds: f64,
+    /// Whether training ended with this epoch.
+    pub finished: bool,
+    /// What the model did to held-out molecules, if there are any.
+    pub metrics: Option<Map<String, Value>>,
+    /// [`CURVE`]
+    pub curve: &'a [Value],
+}
+
+/// The molecules that a model was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainedOn {
+    pub data: Data,
+    pub held_out: HeldOut,
+}
+
+/// A set of molecules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// The file's name as it was given, or `built-in`.
+    pub source: String,
+    /// BLAKE3 of the molecules.
+    pub digest: String,
+    pub molecules: usize,
+    /// Rows that were left out.
+    pub skipped: usize,
+}
+
+/// The molecules that training did not see: drawn from the data by the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    pub molecules: usize,
+    pub seed: u64,
+}
+
+impl TrainedOn {
+    /// What the provenance says, if the model was trained by this program.
+    pub fn of(provenance: &Provenance) -> Option<Self> {
+        serde_json::from_value(provenance.notes().get(TRAINING)?.clone()).ok()
+    }
+}
+
+/// `1,000 held-out molecules of zinc.smi`, `1,000 held-out built-in molecules`; `kind` comes before
+/// the noun.
+pub fn molecules_of(source: &str, number: usize, kind: &str) -> String {
+    match source {
+        BUILT_IN => count(number, &format!("{kind}built-in molecule")),
+        file => format!("{} of {file}", count(number, &format!("{kind}molecule"))),
+    }
+}
+
+/// A reconstruction as JSON: every count, and every share from 0 to 1.
+pub fn scores_json(reconstruction: &Reconstruction) -> Map<String, Value> {
+    let scores = json!({
+        "molecules": reconstruction.molecules,
+        "exact": reconstruction.exact,
+        "exact_share": reconstruction.exact_share(),
+        "canonical": reconstruction.canonical,
+        "canonical_share": reconstruction.canonical_share(),
+        "valid": reconstruction.valid,
+        "valid_share": reconstruction.valid_share(),
+        "tokens": reconstruction.tokens,
+        "tokens_right": reconstruction.tokens_right,
+        "token_share": reconstruction.token_share(),
+    });
+    scores.as_object().cloned().unwrap_or_default()
+}
+
+/// A reconstruction in a line.
+pub fn headline(reconstruction: &Reconstruction) -> String {
+    format!(
+        "{} of {} reconstructed exactly ({} as the same molecule; {} valid; {} of tokens)",
+        percent(reconstruction.exact_share()),
+        count(reconstruction.molecules, "held-out molecule"),
+        percent(reconstruction.canonical_share()),
+        percent(reconstruction.valid_share()),
+        percent(reconstruction.token_share()),
+    )
+}
