@@ -181,11 +181,20 @@ impl<I: ?Sized + 'static> Registry<I> {
         (self.model(&snapshot.model)?.from_snapshot)(snapshot, options)
     }
 
-    /// The model in the bundle at `path`, whichever it holds.
+    /// The model in the bundle at `path`, whichever it holds, for inference, on the CPU.
     ///
     /// # Errors
     /// If the bundle's model is not registered, and those of [`AtlasModel::load`].
-    pub fn load(&self, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Box<I>> {
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Box<I>> {
+        self.load_with(path, &LoadOptions::new())
+    }
+
+    /// The model in the bundle at `path`, to train on, on a device or in a dtype that the options
+    /// name.
+    ///
+    /// # Errors
+    /// Those of [`load`](Registry::load).
+    pub fn load_with(&self, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Box<I>> {
         let path = path.as_ref();
         Bundle::tidy(path);
         Bundle::read(path, |bundle| {

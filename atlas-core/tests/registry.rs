@@ -82,11 +82,11 @@ fn a_bundle_loads_as_whatever_it_holds() {
             .create(name, &overrides, CreateOptions::new().seed(7))
             .unwrap();
         created.snapshot().unwrap().save(&path).unwrap();
-        let loaded = registry.load(&path, &LoadOptions::new()).unwrap();
+        let loaded = registry.load(&path).unwrap();
         assert_eq!(loaded.name(), name);
         assert_eq!(outputs(&*loaded, width), outputs(&*created, width));
         let trainable = registry
-            .load(&path, &LoadOptions::new().trainable(true))
+            .load_with(&path, &LoadOptions::new().trainable(true))
             .unwrap();
         assert_eq!(trainable.vars().len(), 2);
     }
@@ -134,7 +134,7 @@ fn a_bundle_of_a_model_that_is_not_registered_is_refused_with_its_path() {
         .unwrap();
     let mut narrow = Registry::<dyn Forward>::new();
     narrow.register::<Narrow>(|model| Box::new(model));
-    let error = narrow.load(&path, &LoadOptions::new()).err().unwrap();
+    let error = narrow.load(&path).err().unwrap();
     assert!(error.is_unknown_model());
     assert_eq!(
         error.to_string(),
@@ -176,7 +176,7 @@ fn a_bundle_that_becomes_another_model_meanwhile_loads_as_one_of_the_two() {
         });
         while !saving.is_finished() {
             let loaded = registry
-                .load(&path, &LoadOptions::new())
+                .load(&path)
                 .unwrap_or_else(|error| panic!("{error}"));
             assert!(matches!(loaded.name(), "narrow" | "wide"));
         }

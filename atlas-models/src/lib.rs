@@ -1,4 +1,5 @@
-//! Molecule autoencoders behind Atlas' interfaces, and what trains and judges them.
+//! Molecule autoencoders behind Atlas' interfaces, the molecules that they are trained on, and how
+//! good they are.
 //!
 //! | module | holds |
 //! |---|---|
@@ -6,9 +7,10 @@
 //! | [`data`] | molecules from files, splits, batches; latents in files |
 //! | [`nn`] | the recurrent kernels that the models are made of |
 //! | [`models`] | the architectures, and the [interface](models::MoleculeAutoencoder) they share |
-//! | [`train`] | the training loop, which knows no architecture |
 //! | [`metrics`] | how good a reconstruction is |
 //! | `cli` | the command line `atlas`, for models of one's own too |
+//!
+//! [`atlas_core::train`] trains the models.
 //!
 //! Cargo features, both on by default: `cli`, the command line; `parquet`, latents in Parquet files.
 #![deny(missing_docs)]
@@ -21,4 +23,3 @@ pub mod data;
 pub mod metrics;
 pub mod models;
 pub mod nn;
-pub mod train;

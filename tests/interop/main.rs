@@ -120,7 +120,7 @@ fn a_model_that_pytorch_saved_is_imported_and_computes_the_same() {
     let target = TempDir::new().unwrap();
     let bundle = target.path().join("bundle");
     model.snapshot().unwrap().save(&bundle).unwrap();
-    let loaded = registry.load(&bundle, &LoadOptions::new()).unwrap();
+    let loaded = registry.load(&bundle).unwrap();
     assert_eq!(loaded.digest().unwrap(), model.digest().unwrap());
     let opened = Bundle::open(&bundle).unwrap();
     assert_eq!(opened.digest(), model.digest().unwrap());

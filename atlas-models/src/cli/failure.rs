@@ -1,7 +1,6 @@
 //! How a command fails.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use atlas_core::Error;
@@ -75,11 +74,4 @@ impl From<candle_core::Error> for Failure {
     fn from(error: candle_core::Error) -> Self {
         Self::Error(error.into())
     }
-}
-
-/// A failure of the disk.
-// MERGE: replace every call by `atlas_core::Error::io`, which takes the same arguments.
-pub fn disk_error(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Error {
-    let path = path.as_ref().display();
-    Error::new(format_args!("cannot {action} {path}: {source}"))
 }

@@ -10,14 +10,14 @@ use crate::models::{DEFAULT_MODEL, MoleculeAutoencoder};
 /// The model that is trained unless another is named: this crate's own default or, where that is
 /// not registered, the only one there is.
 pub fn default_model(models: &Models) -> Option<&'static str> {
-    let mut names = models.entries().map(|model| model.name());
+    let mut names = models.models().map(|model| model.name());
     let is_only = names.len() == 1;
     names.find(|name| is_only || *name == DEFAULT_MODEL)
 }
 
 /// An error that says why, if the model cannot represent the molecule.
 pub fn check_known(model: &dyn MoleculeAutoencoder, smiles: &Smiles) -> Result<()> {
-    model.prepare(smiles).map(|_| ())
+    model.size(smiles).map(|_| ())
 }
 
 /// Latents as the model takes them: of its dtype, on its device.

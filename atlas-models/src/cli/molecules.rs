@@ -7,7 +7,7 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::model::check_known;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
-use crate::data::{Molecules, Row, Rows, Skipped};
+use crate::data::{MemoryLimit, Molecules, Record, Rows, SkippedRow, SkippedRows};
 use crate::models::MoleculeAutoencoder;
 
 /// Bad rows that are named; further ones are counted.
@@ -36,50 +36,29 @@ pub fn open(path: &Path) -> Result<Rows> {
 }
 
 /// Reads all molecules of a file. Rows that are not SMILES are left out.
-pub fn read(path: &Path) -> Result<Molecules> {
-    let rows = open(path)?;
-    let mut molecules = Molecules {
-        source: rows.source().to_owned(),
-        rows: Vec::new(),
-        skipped: Vec::new(),
-    };
-    for row in rows {
-        match row? {
-            Ok(row) => molecules.rows.push(row),
-            Err(row) => molecules.skipped.push(row),
-        }
-    }
-    Ok(molecules)
+pub fn read(path: &Path, limit: MemoryLimit) -> Result<Molecules> {
+    warn_of_terminal(path);
+    Ok(Molecules::read(path, limit)?)
 }
 
 /// The row, or why it is left out: the model cannot represent its molecule.
-pub fn check_row(model: &dyn MoleculeAutoencoder, row: Row) -> Result<Row, Skipped> {
+pub fn check_row(model: &dyn MoleculeAutoencoder, row: Record) -> Result<Record, SkippedRow> {
     match check_known(model, &row.smiles) {
         Ok(()) => Ok(row),
-        Err(error) => Err(Skipped {
+        Err(error) => Err(SkippedRow {
             line: row.line,
             why: error.to_string(),
         }),
     }
 }
 
-/// Leaves out the molecules that the model cannot represent.
-pub fn keep_known(molecules: &mut Molecules, model: &dyn MoleculeAutoencoder) {
-    for row in std::mem::take(&mut molecules.rows) {
-        match check_row(model, row) {
-            Ok(row) => molecules.rows.push(row),
-            Err(row) => molecules.skipped.push(row),
-        }
-    }
-    molecules.skipped.sort_by_key(|row| row.line);
-}
-
-/// An error if there are bad rows, of which `rows` are the first.
-pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Result {
+/// An error if there are bad rows.
+pub fn refuse(source: &str, skipped: &SkippedRows) -> Result {
+    let count_of_all = skipped.count;
     if count_of_all == 0 {
         return Ok(());
     }
-    let named = rows.iter().take(NAMED);
+    let named = skipped.first.iter().take(NAMED);
     let mut problems: Vec<String> = named
         .map(|row| format!("{source}:{}: {}", row.line, row.why))
         .collect();
@@ -97,15 +76,15 @@ pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Result {
     )))
 }
 
-/// Says which rows were left out, of which `rows` are the first.
-pub fn report_skipped(source: &str, rows: &[Skipped], count_of_all: usize) {
-    for row in rows.iter().take(NAMED) {
+/// Says which rows were left out.
+pub fn report_skipped(source: &str, skipped: &SkippedRows) {
+    for row in skipped.first.iter().take(NAMED) {
         output::say(&format_args!("skipped {source}:{}: {}", row.line, row.why));
     }
-    if count_of_all > 0 {
+    if skipped.count > 0 {
         output::say(&format_args!(
             "skipped {} of {source}",
-            count(count_of_all, "row")
+            count(skipped.count, "row")
         ));
     }
 }

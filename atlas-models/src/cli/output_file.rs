@@ -5,9 +5,10 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use atlas_core::Error;
 use tempfile::TempPath;
 
-use crate::cli::failure::{Failure, Result, disk_error};
+use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::interrupt;
 use crate::data::{LatentFormat, LatentWriter};
 
@@ -34,7 +35,7 @@ impl OutputFile {
             let file = output.map_err(Failure::StandardOutput)?;
             return Ok(Self::new(None, file.into(), None));
         }
-        let failed = |error| disk_error("write", path, error);
+        let failed = |error| Error::io("write", path, error);
         let refused =
             |why: &str| Failure::new(format_args!("cannot write {}: {why}", path.display()));
         let found = fs::metadata(path).ok();
@@ -97,7 +98,7 @@ impl OutputFile {
     pub fn failure(&self, error: io::Error) -> Failure {
         match &self.path {
             None => Failure::StandardOutput(error),
-            Some(path) => disk_error("write", path, error).into(),
+            Some(path) => Error::io("write", path, error).into(),
         }
     }
 

@@ -1,20 +1,17 @@
 //! Whether a bundle can be saved at a path, known before there is one.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::process;
 
 use atlas_core::{Bundle, Error, Result};
-
-use crate::cli::failure::disk_error;
 
 /// Whether there is a bundle at `target` that a save will replace.
 ///
 /// # Errors
 /// If a save may not replace what is at `target`, or no folder can be created beside it.
 pub fn check(target: &Path) -> Result<bool> {
-    check_save_target(target)?;
+    Bundle::check_save_target(target)?;
     try_create_beside(target)
         .map_err(|error| error.within(format_args!("cannot save to {}", target.display())))?;
     // What a save may replace and is not empty is a bundle.
@@ -29,57 +26,7 @@ fn try_create_beside(target: &Path) -> Result<()> {
     let probe = folder.join(format!(".atlas-probe-{}", process::id()));
     fs::create_dir(&probe)
         .and_then(|()| fs::remove_dir(&probe))
-        .map_err(|error| disk_error("write to", folder, error))
-}
-
-// MERGE: replace by `Bundle::check_save_target(target)`.
-fn check_save_target(target: &Path) -> Result<()> {
-    let refused = |why: &str| {
-        Err(Error::new(format_args!(
-            "cannot save to {}: {why}",
-            target.display()
-        )))
-    };
-    if target.file_name().is_none() {
-        return refused("the path does not end in a name");
-    }
-    let metadata = match fs::symlink_metadata(target) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return refused(&error.to_string()),
-        Ok(metadata) => metadata,
-    };
-    if metadata.is_symlink() {
-        return refused("it is a symbolic link; name the folder itself");
-    }
-    if !metadata.is_dir() {
-        return refused("it is a file, and a bundle is a folder");
-    }
-    let entries = fs::read_dir(target).map_err(|error| disk_error("save to", target, error))?;
-    let names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let bundle = match Bundle::open(target) {
-        Ok(bundle) => bundle,
-        Err(error) if error.is_not_found() => {
-            return refused("the folder is not empty and not a bundle");
-        }
-        Err(error) => {
-            return refused(&format!(
-                "what is there cannot be read as a bundle ({error})"
-            ));
-        }
-    };
-    let own = bundle.file_names();
-    match names.iter().find(|name| !own.contains(*name)) {
-        Some(foreign) => refused(&format!(
-            "`{foreign}` in it is not part of the bundle and would be lost"
-        )),
-        None => Ok(()),
-    }
+        .map_err(|error| Error::io("write to", folder, error))
 }
 
 #[cfg(test)]

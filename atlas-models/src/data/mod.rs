@@ -1,18 +1,15 @@
-//! Molecules from files, their splits and batches, and latents in files.
+//! Molecules from files, and latents in files.
+//!
+//! [`Rows`] reads a file of molecules row by row, [`Molecules`] holds all of them: counted, split
+//! into a part to train on and a part to evaluate on, and in a temporary file where they outgrow
+//! memory. [`LatentReader`] and [`LatentWriter`] do the same for latents.
 
-mod batches;
-mod corpus;
-mod examples;
 mod latents;
 mod molecules;
 mod rows;
-mod shuffle;
-mod spool;
+mod text_store;
 
-pub use batches::{Batches, Epoch};
-pub use corpus::{Corpus, Memory, SkippedRows, Split, TokenStore};
-pub use examples::Examples;
 pub use latents::{LatentFormat, LatentReader, LatentWriter};
-pub use molecules::{Invalid, Molecules};
-pub use rows::{Row, Rows, Skipped};
-pub use shuffle::permutation;
+pub use molecules::{Molecules, Split};
+pub use rows::{Record, Rows, SkippedRow, SkippedRows};
+pub use text_store::MemoryLimit;

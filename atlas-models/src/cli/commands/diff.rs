@@ -155,8 +155,8 @@ fn identity(bundle: &Bundle) -> Value {
     json!({
         "model": bundle.model(),
         "version": bundle.version(),
-        "dtype": bundle.dtype().map(|dtype| dtype.as_str()),
-        "golden_inputs": bundle.golden_inputs(),
+        "dtype": bundle.dtype().as_str(),
+        "golden_inputs": bundle.golden_inputs_digest(),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::cli::molecules;
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::count;
 use crate::cli::terminal::{output, progress};
-use crate::data::{LatentFormat, Row, Skipped};
+use crate::data::{LatentFormat, Record, SkippedRow, SkippedRows};
 use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
@@ -52,7 +52,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     // Opened with the first latents, so that a bad row before them leaves no header behind.
     let mut writer = None;
     let mut encoded = 0;
-    let mut skipped = Vec::new();
+    let mut skipped = SkippedRows::default();
     let bar = progress::counter(None, "molecules");
     loop {
         let batch: Vec<_> = rows.by_ref().take(BATCH).collect::<Result<_, _>>()?;
@@ -61,7 +61,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         }
         let smiles = known(&*model, batch, &mut skipped);
         if !args.skip_invalid {
-            molecules::refuse(rows.source(), &skipped, skipped.len())?;
+            molecules::refuse(rows.source(), &skipped)?;
         }
         if !smiles.is_empty() {
             let latents = encode(&*model, &smiles)?;
@@ -79,7 +79,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     }
     drop(bar);
     let source = rows.source();
-    molecules::report_skipped(source, &skipped, skipped.len());
+    molecules::report_skipped(source, &skipped);
     let Some(writer) = writer else {
         return Err(Failure::new(format_args!("{source} holds no molecule")));
     };
@@ -100,8 +100,8 @@ pub fn run(args: &Args, models: &Models) -> Result {
 /// The molecules of a batch that the model can represent.
 fn known(
     model: &dyn MoleculeAutoencoder,
-    batch: Vec<Result<Row, Skipped>>,
-    skipped: &mut Vec<Skipped>,
+    batch: Vec<Result<Record, SkippedRow>>,
+    skipped: &mut SkippedRows,
 ) -> Vec<Smiles> {
     let mut smiles = Vec::with_capacity(batch.len());
     for row in batch {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
-use crate::chem::Smiles;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::molecules;
@@ -14,7 +13,7 @@ use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{grouped, percent};
 use crate::cli::terminal::{output, progress};
 use crate::cli::training_note::{TrainedOn, molecules_of, scores_json};
-use crate::data::Molecules;
+use crate::data::{MemoryLimit, Molecules};
 use crate::metrics::{Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 
@@ -58,19 +57,21 @@ pub fn run(args: &Args, models: &Models) -> Result {
         Some(path) => read(path, &*model, args.skip_invalid)?,
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    molecules::report_skipped(&data.source, &data.skipped, data.skipped.len());
+    molecules::report_skipped(data.source(), data.skipped());
     let mut chosen = choose(&data, trained_on.as_ref(), args.all)?;
-    chosen.smiles.truncate(args.limit.unwrap_or(usize::MAX));
-    let scores = evaluate(&*model, &chosen.smiles)?;
+    if let Some(limit) = args.limit {
+        chosen.molecules = chosen.molecules.first(limit);
+    }
+    let scores = evaluate(&*model, &chosen.molecules)?;
     if !args.json {
-        return output::print(&to_text(args, &data.source, chosen.part, &scores));
+        return output::print(&to_text(args, data.source(), chosen.part, &scores));
     }
     let mut object = json!({
         "bundle": args.bundle,
         "digest": model.digest()?,
-        "data": data.source,
+        "data": data.source(),
         "part": chosen.part,
-        "skipped": data.skipped.len(),
+        "skipped": data.skipped().count,
     });
     if let Value::Object(members) = &mut object {
         members.extend(scores_json(&scores));
@@ -81,21 +82,15 @@ pub fn run(args: &Args, models: &Models) -> Result {
 /// The molecules of a file that the model can represent; others are an error unless they are to be
 /// skipped.
 fn read(path: &Path, model: &dyn MoleculeAutoencoder, skip_invalid: bool) -> Result<Molecules> {
-    let mut data = molecules::read(path)?;
-    molecules::keep_known(&mut data, model);
-    let skipped = data.skipped.len();
+    let mut data = molecules::read(path, MemoryLimit::default())?;
+    data.keep_representable(model)?;
     if !skip_invalid {
-        molecules::refuse(&data.source, &data.skipped, skipped)?;
+        molecules::refuse(data.source(), data.skipped())?;
     }
     if data.is_empty() {
-        let known = if skipped > 0 {
-            " that the model can represent"
-        } else {
-            ""
-        };
         return Err(Failure::new(format_args!(
-            "{} holds no molecule{known}",
-            data.source
+            "{} holds no molecule that the model can represent",
+            data.source()
         )));
     }
     Ok(data)
@@ -114,11 +109,11 @@ fn read_again(
             "{bundle} does not say what it was trained on"
         )));
     };
-    let mut built_in = Molecules::built_in();
-    if known.source == built_in.source {
+    let mut built_in = Molecules::built_in(MemoryLimit::default())?;
+    if known.source == built_in.source() {
         // Training has left out, and not digested, what the model cannot represent.
-        molecules::keep_known(&mut built_in, model);
-        if known.digest == built_in.digest() {
+        built_in.keep_representable(model)?;
+        if known.digest == built_in.digest()? {
             return Ok(built_in);
         }
         return Err(refused(&format_args!(
@@ -135,7 +130,7 @@ fn read_again(
         )));
     }
     let data = read(path, model, known.skipped > 0)?;
-    if data.digest() != known.digest {
+    if data.digest()? != known.digest {
         return Err(refused(&format_args!(
             "{} has changed since {bundle} was trained on it",
             known.source
@@ -146,7 +141,7 @@ fn read_again(
 
 /// Molecules to evaluate.
 struct Chosen {
-    smiles: Vec<Smiles>,
+    molecules: Molecules,
     /// `held-out` or `all`.
     part: &'static str,
 }
@@ -154,39 +149,36 @@ struct Chosen {
 /// The part that was held out of the data that the model was trained on, all of other data.
 fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result<Chosen> {
     let everything = || Chosen {
-        smiles: data.smiles().cloned().collect(),
+        molecules: data.clone(),
         part: "all",
     };
-    let Some(known) = trained_on.filter(|known| known.data.digest == data.digest()) else {
+    let digest = data.digest()?;
+    let Some(known) = trained_on.filter(|known| known.data.digest == digest) else {
         return Ok(everything());
     };
     if all {
         output::say(&format_args!(
             "the model has seen most of these molecules: it was trained on {}",
-            data.source
+            data.source()
         ));
         return Ok(everything());
     }
     if known.held_out.molecules == 0 {
         return Err(Failure::new(format_args!(
             "the model was trained on all of {}; --all evaluates it on what it has seen",
-            data.source
+            data.source()
         )));
     }
-    let (_, held_out) = data.split(known.held_out.molecules, known.held_out.seed)?;
-    let smiles = held_out
-        .iter()
-        .map(|&index| data.rows[index].smiles.clone())
-        .collect();
+    let split = data.split(known.held_out.molecules, known.held_out.seed)?;
     Ok(Chosen {
-        smiles,
+        molecules: split.held_out,
         part: "held-out",
     })
 }
 
-fn evaluate(model: &dyn MoleculeAutoencoder, smiles: &[Smiles]) -> Result<Reconstruction> {
-    let bar = progress::counter(Some(smiles.len()), "molecules");
-    Ok(reconstruction(model, smiles, &mut |done| {
+fn evaluate(model: &dyn MoleculeAutoencoder, molecules: &Molecules) -> Result<Reconstruction> {
+    let bar = progress::counter(Some(molecules.len()), "molecules");
+    Ok(reconstruction(model, molecules, &mut |done| {
         bar.set_position(done as u64)
     })?)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use atlas_core::{Bundle, ImportOptions};
+use atlas_core::{Bundle, LoadOptions, torch};
 use candle_core::DType;
 use serde_json::json;
 
@@ -44,9 +44,16 @@ pub struct Args {
 
 pub fn run(args: &Args, models: &Models) -> Result {
     save_target::check(&args.out)?;
-    let options = ImportOptions::new().dtype(args.dtype);
-    let model = models.import(&args.model, &args.folder, options)?;
-    model.save(&args.out)?;
+    let known = models.model(&args.model)?;
+    let (name, version) = (known.name(), known.version());
+    let mut snapshot = torch::read(&args.folder, name, version, known.networks())?;
+    snapshot.dtype = args.dtype;
+    // How the model behaved in Python, nobody has written down.
+    let options = LoadOptions::new().golden(false);
+    let model = models
+        .from_snapshot(snapshot, &options)
+        .map_err(|error| error.within(args.folder.display()))?;
+    model.snapshot()?.save(&args.out)?;
     let bundle = Bundle::open(&args.out)?;
     if args.json {
         let imported = bundle.provenance().notes().get("imported");

@@ -56,7 +56,7 @@ fn to_json(bundle: &Bundle) -> Value {
         });
         json!({
             "name": network.name(),
-            "file": network.file(),
+            "file": network.file_name(),
             "bytes": network.bytes(),
             "blake3": network.blake3(),
             "elements": elements(&network),
@@ -68,7 +68,7 @@ fn to_json(bundle: &Bundle) -> Value {
         "model": bundle.model(),
         "version": bundle.version(),
         "digest": bundle.digest(),
-        "dtype": bundle.dtype().map(|dtype| dtype.as_str()),
+        "dtype": bundle.dtype().as_str(),
         "golden": bundle.has_golden(),
         "parameters": bundle.params(),
         "networks": bundle.networks().map(network).collect::<Value>(),
@@ -81,7 +81,7 @@ fn to_text(bundle: &Bundle) -> String {
         "{}\n",
         output::heading(&format!("{} version {}", bundle.model(), bundle.version()))
     );
-    let dtype = bundle.dtype().map_or("unknown", |dtype| dtype.as_str());
+    let dtype = bundle.dtype().as_str();
     let golden = if bundle.has_golden() {
         "stored; a load checks it unless it is told not to"
     } else {

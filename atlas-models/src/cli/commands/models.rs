@@ -26,7 +26,7 @@ pub struct Args {
 pub fn run(args: &Args, models: &Models) -> Result {
     if args.json {
         let default = default_model(models);
-        let models = models.entries().map(|model| {
+        let models = models.models().map(|model| {
             json!({
                 "name": model.name(),
                 "version": model.version(),
@@ -37,7 +37,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         return output::print_json(&models.collect());
     }
     let mut table = Table::new(&["name", "version", "what it is"], [1]);
-    for model in models.entries() {
+    for model in models.models() {
         table.row([
             model.name().to_owned(),
             model.version().to_string(),

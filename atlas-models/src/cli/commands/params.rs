@@ -9,7 +9,7 @@ use crate::cli::failure::Result;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::first_paragraph;
-use crate::train::TrainParams;
+use atlas_core::train::TrainParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +39,7 @@ pub struct Args {
 pub fn run(args: &Args, models: &Models) -> Result {
     let (name, version, schema) = match &args.model {
         Some(model) => {
-            let entry = models.entry(model)?;
+            let entry = models.model(model)?;
             (entry.name(), Some(entry.version()), entry.schema())
         }
         None => ("training", None, TrainParams::schema()),

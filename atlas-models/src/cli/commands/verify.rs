@@ -85,7 +85,7 @@ fn findings(args: &Args, bundle: &Bundle, models: &Models) -> Vec<Error> {
 
 /// Whether this program has the bundle's model, and so can check its behaviour.
 fn is_known(bundle: &Bundle, models: &Models) -> bool {
-    models.entry(bundle.model()).is_ok()
+    models.model(bundle.model()).is_ok()
 }
 
 fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error], models: &Models) -> Result {

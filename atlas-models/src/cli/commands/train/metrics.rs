@@ -5,11 +5,10 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::metrics::Reconstruction;
-use crate::train::{EpochReport, StepReport};
-use atlas_core::Result;
+use atlas_core::train::{EpochReport, StepReport};
+use atlas_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use crate::cli::failure::disk_error;
 use crate::cli::training_note::scores_json;
 
 /// The file of a run's measurements, which grows.
@@ -33,7 +32,7 @@ impl MetricsFile {
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
-        let file = open().map_err(|error| disk_error("write", &path, error))?;
+        let file = open().map_err(|error| Error::io("write", &path, error))?;
         Ok(Self {
             file: BufWriter::new(file),
             path,
@@ -81,7 +80,7 @@ impl MetricsFile {
     }
 
     fn line(&mut self, line: &Value) -> Result<()> {
-        writeln!(self.file, "{line}").map_err(|error| disk_error("write", &self.path, error))
+        writeln!(self.file, "{line}").map_err(|error| Error::io("write", &self.path, error))
     }
 
     /// Waits until everything is on the disk; gives the length of the file in bytes.
@@ -91,7 +90,7 @@ impl MetricsFile {
             file.get_ref().sync_data()?;
             file.stream_position()
         };
-        sync(&mut self.file).map_err(|error| disk_error("write", &self.path, error))
+        sync(&mut self.file).map_err(|error| Error::io("write", &self.path, error))
     }
 }
 

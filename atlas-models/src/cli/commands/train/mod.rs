@@ -16,9 +16,8 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::text::{clock, count, grouped};
 use crate::cli::terminal::{interrupt, output};
 use crate::cli::training_note::{headline, molecules_of, scores_json};
-use crate::data::Examples;
 use crate::models::MoleculeAutoencoder;
-use crate::train::{self, Outcome, Stopped};
+use atlas_core::train::{self, Outcome, Stopped};
 use observer::{SavedEpoch, TrainingObserver};
 use plan::Plan;
 
@@ -32,13 +31,13 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let outcome = if let Some((checkpoint, _)) = &plan.resumed {
         train::resume(
             &mut *model,
-            &plan.examples,
+            &plan.training,
             &plan.run,
             checkpoint,
             &mut observer,
         )
     } else {
-        train::train(&mut *model, &plan.examples, &plan.run, &mut observer)
+        train::train(&mut *model, &plan.training, &plan.run, &mut observer)
     };
     let saved = observer.saved();
     drop(observer);
@@ -54,7 +53,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     };
     // The run may have ended before, and its bundle may have been removed since.
     if !plan.out.exists() {
-        model.save(&plan.out)?;
+        model.snapshot()?.save(&plan.out)?;
     }
     if args.json {
         let summary = summary(&plan, &*model, &outcome, &saved)?;
@@ -72,7 +71,7 @@ fn announce(plan: &Plan, model: &dyn MoleculeAutoencoder) {
     let limit = plan.run.max_time.map_or(String::new(), |time| {
         format!(", at most {} in all", clock(time))
     });
-    let molecules = plan.examples.len();
+    let molecules = plan.training.len();
     output::say(&format_args!(
         "{}: {} weights; {} to train on, {} held out; {} of {}{limit}",
         model.name(),

@@ -17,7 +17,7 @@ use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{TRAINING, TrainedOn, TrainingNote, scores_json};
 use crate::metrics::{Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
-use crate::train::{Control, EpochReport, Observer, StepReport, Training};
+use atlas_core::train::{Control, EpochReport, Observer, StepReport, Training};
 
 /// Held-out molecules that are evaluated after every epoch; after the last one all are.
 const SAMPLE: usize = 256;
@@ -126,7 +126,9 @@ impl<'a> TrainingObserver<'a> {
         }
         let state = serde_json::to_value(&self.state).map_err(Error::new)?;
         let checkpoint = training.checkpoint()?.with_value(RUN_STATE, state);
-        model.save_checkpoint(&self.plan.folder.checkpoint(), &checkpoint)?;
+        let mut snapshot = model.snapshot()?;
+        snapshot.checkpoint = Some(checkpoint);
+        snapshot.save(self.plan.folder.checkpoint())?;
         self.checkpoint = Some((step, elapsed));
         Ok(())
     }
@@ -141,13 +143,12 @@ impl<'a> TrainingObserver<'a> {
     }
 
     fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<Reconstruction>> {
-        let molecules = &self.plan.held_out;
         let limit = if is_last { usize::MAX } else { SAMPLE };
-        let molecules = &molecules[..molecules.len().min(limit)];
+        let molecules = self.plan.held_out.first(limit);
         if molecules.is_empty() {
             return Ok(None);
         }
-        reconstruction(model, molecules, &mut |_| {}).map(Some)
+        reconstruction(model, &molecules, &mut |_| {}).map(Some)
     }
 
     /// Adds the epoch to the curve; what the bundle will say of its training.
@@ -240,7 +241,7 @@ impl Observer<Model> for TrainingObserver<'_> {
         }
         let note = self.note_epoch(epoch, held_out.as_ref());
         model.provenance_mut().note(TRAINING, note);
-        model.save(&self.plan.out)?;
+        model.snapshot()?.save(&self.plan.out)?;
         self.state.saved = Some(SavedEpoch {
             epoch: epoch.epoch,
             loss: epoch.loss,

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use atlas_core::params::Schema;
-use atlas_core::{Entry, Error, Result};
+use atlas_core::{Error, RegisteredModel, Result};
 use serde_json::{Map, Value, json};
 
 use super::Args;
 use super::settings::add_difference;
 use crate::cli::problems::Problems;
-use crate::data::Corpus;
+use crate::data::Molecules;
 use crate::models::{self, MoleculeAutoencoder, VOCABULARY};
 
 /// The parameters that do not have their defaults: those for the built-in molecules if these are
@@ -18,13 +18,13 @@ use crate::models::{self, MoleculeAutoencoder, VOCABULARY};
 /// data unless one of these has it.
 pub fn overrides(
     args: &Args,
-    entry: &Entry<dyn MoleculeAutoencoder>,
-    data: Option<&Corpus>,
+    model: &RegisteredModel<dyn MoleculeAutoencoder>,
+    data: Option<&Molecules>,
     problems: &mut Problems,
 ) -> Value {
-    let schema = entry.schema();
+    let schema = model.schema();
     let base = if args.data.file.is_none() {
-        models::built_in_overrides(entry.name())
+        models::built_in_overrides(model.name())
     } else {
         json!({})
     };

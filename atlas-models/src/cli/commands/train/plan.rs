@@ -11,7 +11,6 @@ use super::observer::RunState;
 use super::parameters;
 use super::run_folder::RunFolder;
 use super::settings::Settings;
-use crate::chem::Smiles;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::model::default_model;
@@ -20,9 +19,9 @@ use crate::cli::problems::Problems;
 use crate::cli::save_target;
 use crate::cli::terminal::output;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn};
-use crate::data::{Corpus, Memory, Split, TokenStore};
+use crate::data::{MemoryLimit, Molecules, Split};
 use crate::models::MoleculeAutoencoder;
-use crate::train::Run;
+use atlas_core::train::Run;
 
 /// The most molecules that are held out unless the user says otherwise.
 const HELD_OUT: usize = 1000;
@@ -43,8 +42,8 @@ pub struct Plan {
     pub folder: RunFolder,
     /// Time in training between two checkpoints.
     pub checkpoint_interval: Duration,
-    pub examples: TokenStore,
-    pub held_out: Vec<Smiles>,
+    pub training: Molecules,
+    pub held_out: Molecules,
     pub trained_on: TrainedOn,
     /// What the bundle will say of the settings.
     pub settings_note: Value,
@@ -79,7 +78,7 @@ impl Plan {
 
     /// A run from the beginning.
     fn begun(args: &Args, models: &Models, out: PathBuf, folder: PathBuf) -> Result<(Self, Model)> {
-        let entry = models.entry(model_name(args, models)?)?;
+        let entry = models.model(model_name(args, models)?)?;
         let mut problems = Problems::default();
         let settings = Settings::new(args, &mut problems);
         let checked = Checked::new(args, &settings, &out, &mut problems);
@@ -99,7 +98,7 @@ impl Plan {
             check_free()?;
             Ok(opened)
         };
-        let plan = Self::with_model(&mut *model, settings, checked, &data, out, open_folder)?;
+        let plan = Self::with_model(&mut *model, settings, checked, data, out, open_folder)?;
         Ok((plan, model))
     }
 
@@ -116,12 +115,12 @@ impl Plan {
         let checkpoint = checkpoint
             .ok_or_else(|| Failure::new(format_args!("{place} is a bundle and no checkpoint")))?;
         let state = RunState::of(&checkpoint).map_err(|error| error.within(place))?;
-        let mut model = models.load_with(&path, LoadOptions::new().trainable(true))?;
+        let mut model = models.load_with(&path, &LoadOptions::new().trainable(true))?;
 
         let mut problems = Problems::default();
         let mut settings = state.settings.clone();
         settings.check_against(args, &mut problems);
-        let schema = models.entry(model.name())?.schema();
+        let schema = models.model(model.name())?.schema();
         parameters::check_against(args, &schema, &model.params_json(), &mut problems);
         let name = args.model.name.as_deref();
         if let Some(other) = name.filter(|name| *name != model.name()) {
@@ -132,7 +131,7 @@ impl Plan {
         let checked = Checked::new(args, &settings, &out, &mut problems);
         let data = problems.take(read(args, &settings));
         let data = problems.into_result(PREVENTED, data)?;
-        let mut plan = Self::with_model(&mut *model, settings, checked, &data, out, || Ok(folder))?;
+        let mut plan = Self::with_model(&mut *model, settings, checked, data, out, || Ok(folder))?;
         let begun = &state.trained_on.data;
         if plan.trained_on.data.digest != begun.digest {
             return Err(Failure::new(format_args!(
@@ -149,7 +148,7 @@ impl Plan {
         model: &mut dyn MoleculeAutoencoder,
         settings: Settings,
         checked: Checked,
-        data: &Corpus,
+        mut data: Molecules,
         out: PathBuf,
         open_folder: impl FnOnce() -> atlas_core::Result<RunFolder>,
     ) -> Result<Self> {
@@ -165,21 +164,19 @@ impl Plan {
             molecules: held_out(&settings, data.len()),
             seed: settings.split_seed,
         };
-        let split = problems.take(split(model, data, held_out, settings.skip_invalid));
+        let split = problems.take(split(model, &mut data, held_out, settings.skip_invalid));
         let split = problems.into_result(PREVENTED, split)?;
-        for skipped in [data.skipped(), &split.skipped] {
-            molecules::report_skipped(data.source(), &skipped.first, skipped.count);
-        }
+        molecules::report_skipped(data.source(), data.skipped());
         let data = Data {
             source: data.source().to_owned(),
-            digest: split.digest,
-            molecules: split.molecules,
-            skipped: data.skipped().count + split.skipped.count,
+            digest: data.digest()?,
+            molecules: data.len(),
+            skipped: data.skipped().count,
         };
         Ok(Self {
             trained_on: TrainedOn { data, held_out },
             settings_note: settings_note(model, &run, &settings),
-            examples: split.training,
+            training: split.training,
             held_out: split.held_out,
             replaces: checked.replaces,
             checkpoint_interval: checked.checkpoint_interval,
@@ -226,22 +223,17 @@ fn checkpoint_interval(minutes: f64, problems: &mut Problems) -> Duration {
 }
 
 /// Reads the molecules; rows that are not SMILES are an error unless they are to be skipped.
-fn read(args: &Args, settings: &Settings) -> Result<Corpus> {
-    let mut memory = Memory::default();
+fn read(args: &Args, settings: &Settings) -> Result<Molecules> {
+    let mut limit = MemoryLimit::default();
     if let Some(mebibytes) = args.data.memory {
-        memory.most = mebibytes.saturating_mul(1 << 20);
+        limit.max_bytes = mebibytes.saturating_mul(1 << 20);
     }
     let Some(path) = &settings.data else {
-        return Ok(Corpus::built_in(memory)?);
+        return Ok(Molecules::built_in(limit)?);
     };
-    molecules::warn_of_terminal(path);
-    let data = Corpus::read(path, memory)?;
-    let source = data.source();
+    let data = molecules::read(path, limit)?;
     if !settings.skip_invalid {
-        molecules::refuse(source, &data.skipped().first, data.skipped().count)?;
-    }
-    if data.is_empty() {
-        return Err(Failure::new(format_args!("{source} holds no molecule")));
+        molecules::refuse(data.source(), data.skipped())?;
     }
     Ok(data)
 }
@@ -250,13 +242,14 @@ fn read(args: &Args, settings: &Settings) -> Result<Corpus> {
 /// skipped.
 fn split(
     model: &dyn MoleculeAutoencoder,
-    data: &Corpus,
+    data: &mut Molecules,
     held_out: HeldOut,
     skip_invalid: bool,
 ) -> Result<Split> {
-    let split = data.split(model, held_out.molecules, held_out.seed)?;
+    data.keep_representable(model)?;
+    let split = data.split(held_out.molecules, held_out.seed)?;
     if !skip_invalid {
-        molecules::refuse(data.source(), &split.skipped.first, split.skipped.count)?;
+        molecules::refuse(data.source(), data.skipped())?;
     }
     Ok(split)
 }
@@ -269,7 +262,7 @@ fn held_out(settings: &Settings, molecules: usize) -> usize {
     settings.held_out.unwrap_or(usual)
 }
 
-fn check_held_out(settings: &Settings, data: &Corpus, problems: &mut Problems) {
+fn check_held_out(settings: &Settings, data: &Molecules, problems: &mut Problems) {
     let (held_out, molecules) = (held_out(settings, data.len()), data.len());
     if held_out >= molecules {
         problems.add(format_args!(
@@ -281,7 +274,8 @@ fn check_held_out(settings: &Settings, data: &Corpus, problems: &mut Problems) {
 
 fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Problems) {
     let model_name = model.name();
-    let names: Vec<&str> = model.weights().iter().map(|weight| weight.name).collect();
+    let weights = model.weights();
+    let names: Vec<&str> = weights.iter().map(|weight| &*weight.name).collect();
     let known = if names.is_empty() {
         "none".to_owned()
     } else {
@@ -310,9 +304,10 @@ fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Prob
 /// What the bundle will say of how it was trained: defaults, too, since another version may have
 /// others.
 fn settings_note(model: &dyn MoleculeAutoencoder, run: &Run, settings: &Settings) -> Value {
-    let weights = model.weights().iter();
+    let weights = model.weights();
     let weights: Map<String, Value> = weights
-        .map(|weight| (weight.name.to_owned(), json!(run.weight(weight))))
+        .iter()
+        .map(|weight| (weight.name.to_string(), json!(run.weight(weight))))
         .collect();
     json!({
         "seed": settings.seed,

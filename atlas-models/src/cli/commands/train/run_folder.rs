@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use atlas_core::{Bundle, Error, Result};
 
-use crate::cli::failure::disk_error;
-use crate::train::Reached;
+use atlas_core::train::CheckpointSummary;
 
 /// The folder `BUNDLE.run` beside a bundle: the checkpoint, `metrics.jsonl`, event files.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl RunFolder {
     /// # Errors
     /// If the folder cannot be written to, or another run is at work in it.
     pub fn open(path: PathBuf) -> Result<Self> {
-        let failed = |error| disk_error("use", &path, error);
+        let failed = |error| Error::io("use", &path, error);
         fs::create_dir_all(&path).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
@@ -55,7 +54,7 @@ impl RunFolder {
     pub fn check_free(folder: &Path, restart: bool) -> Result<()> {
         match fs::metadata(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(disk_error("use", folder, error)),
+            Err(error) => return Err(Error::io("use", folder, error)),
             Ok(metadata) if !metadata.is_dir() => return Err(unusable(folder, "it is a file")),
             Ok(_) => {}
         }
@@ -104,12 +103,12 @@ fn unusable(folder: &Path, why: &str) -> Error {
 }
 
 /// How far the run is whose checkpoint `folder` holds, if it holds one.
-fn checkpoint_summary(folder: &Path) -> Result<Option<Reached>> {
+fn checkpoint_summary(folder: &Path) -> Result<Option<CheckpointSummary>> {
     let checkpoint = match Bundle::open(RunFolder::checkpoint_in(folder)) {
         Err(error) if error.is_not_found() => return Ok(None),
         bundle => bundle?.checkpoint()?,
     };
-    checkpoint.as_ref().map(Reached::of).transpose()
+    checkpoint.as_ref().map(CheckpointSummary::of).transpose()
 }
 
 /// Whether something was measured. A run that was killed before its first checkpoint may have left

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::Args;
 use crate::cli::failure::Failure;
 use crate::cli::problems::Problems;
-use crate::train::{Run, TrainParams};
+use atlas_core::train::{Run, TrainParams};
 
 /// How a run trains. A checkpoint holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -14,8 +14,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use atlas_core::{Error, Result};
 use prost::Message;
 
-use crate::cli::failure::disk_error;
-
 /// What the first event of a file says: summaries hold plain values, and a start of a session
 /// replaces what came after its step.
 const VERSION: &str = "brain.Event:2";
@@ -47,7 +45,7 @@ impl EventFile {
     /// If the file cannot be created or written; the message names it.
     pub fn create(folder: impl AsRef<Path>, step: u64) -> Result<Self> {
         let folder = folder.as_ref();
-        fs::create_dir_all(folder).map_err(|error| disk_error("create", folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         let now = wall_time();
         let (path, file) = new_file(folder, now)?;
         let mut events = Self {
@@ -89,7 +87,7 @@ impl EventFile {
             // Part of a record would end what TensorBoard reads of the file. Were cutting it off
             // to fail as well, the first error is the one to report.
             let _ = self.file.set_len(self.written);
-            return Err(disk_error("write", &self.path, error));
+            return Err(Error::io("write", &self.path, error));
         }
         self.written += self.held.len() as u64;
         self.held.clear();
@@ -130,7 +128,7 @@ fn new_file(folder: &Path, now: f64) -> Result<(PathBuf, File)> {
         match OpenOptions::new().append(true).create_new(true).open(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(disk_error("create", &path, error)),
+            Err(error) => return Err(Error::io("create", &path, error)),
         }
     }
     Err(Error::new(format_args!(
