@@ -422,7 +422,10 @@ fn an_example_that_the_model_cannot_represent_is_named_before_the_first_step() {
 }
 
 /// The same examples, each read when it is needed.
+#[derive(Default)]
 struct Generated {
+    /// The number of an example that no batch can be read with.
+    missing: Option<u32>,
     /// Indices in the order in which they were read, by batch.
     read: Mutex<Vec<Vec<u32>>>,
 }
@@ -434,8 +437,9 @@ impl Dataset<[f32; 3]> for Generated {
 
     fn read(&self, indices: &[u32]) -> Result<Vec<[f32; 3]>> {
         self.read.lock().unwrap().push(indices.to_vec());
-        if indices.contains(&33) && indices.len() < 10 {
-            return Err(Error::new("line 34 is gone"));
+        let missing = self.missing.filter(|missing| indices.contains(missing));
+        if missing.is_some() && indices.len() <= 8 {
+            return Err(Error::new("the disk is gone"));
         }
         examples().read(indices)
     }
@@ -448,19 +452,18 @@ impl Dataset<[f32; 3]> for Generated {
 #[test]
 fn a_data_set_names_its_examples_and_its_failure_ends_training() {
     let data = Generated {
-        read: Mutex::default(),
+        missing: Some(33),
+        ..Default::default()
     };
     let mut notes = Notes::default();
     let error = train(&mut model(Between::Nothing), &data, &run(), &mut notes).unwrap_err();
-    assert_eq!(error.to_string(), "line 34 is gone");
+    assert_eq!(error.to_string(), "the disk is gone");
     let read = data.read.into_inner().unwrap();
     assert_eq!(read[0].len(), 50);
     let failed = read.iter().skip(1).position(|batch| batch.contains(&33));
     assert_eq!(Some(notes.steps.len()), failed);
 
-    let data = Generated {
-        read: Mutex::default(),
-    };
+    let data = Generated::default();
     let error = train(&mut model(Between::Nan), &data, &run(), &mut ()).unwrap_err();
     let error = error.to_string();
     let (_, rows) = error.split_once("; the batch holds the rows ").unwrap();

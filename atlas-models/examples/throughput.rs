@@ -20,10 +20,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use atlas_core::train::{AdamW, AdamWParams};
 use atlas_models::nn::{
     Choice, Decoding, Gru, GruDecoder, GruInput, Linear, Packing, decode, softmax_cross_entropy,
 };
-use atlas_models::train::{AdamW, AdamWParams};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Init, Module, VarBuilder, VarMap};
 use clap::Parser;

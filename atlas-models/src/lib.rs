@@ -1,4 +1,5 @@
-//! Molecule autoencoders behind Atlas' interfaces, and what trains and judges them.
+//! Molecule autoencoders behind Atlas' interfaces, the molecules that they are trained on, and how
+//! good they are.
 //!
 //! | module | holds |
 //! |---|---|
@@ -6,8 +7,9 @@
 //! | [`data`] | molecules from files, splits, batches; latents in files |
 //! | [`nn`] | the recurrent kernels that the models are made of |
 //! | [`models`] | the architectures, and the [interface](models::MoleculeAutoencoder) they share |
-//! | [`train`] | the training loop, which knows no architecture |
 //! | [`metrics`] | how good a reconstruction is |
+//!
+//! [`atlas_core::train`] trains them.
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 

@@ -2,7 +2,7 @@
 
 use atlas_core::Error;
 use atlas_core::prelude::*;
-use atlas_models::chem::{Smiles, Tokens, Vocabulary};
+use atlas_models::chem::{Smiles, Vocabulary};
 use atlas_models::models::{GruVae, GruVaeParams};
 use candle_core::{DType, Tensor};
 
@@ -103,6 +103,20 @@ fn an_unknown_token_is_named_with_its_input_and_byte() {
         error.starts_with("input 1: byte 2: `F` is not in the vocabulary"),
         "{error}"
     );
+    // Training asks for the size first.
+    let known = smiles(&["CCO", "CCF"]);
+    assert_eq!(model().size(&known[0]).unwrap(), 3);
+    let error = model().size(&known[1]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("byte 2: `F` is not in the vocabulary"),
+        "{error}"
+    );
+    let loss = model().loss(&[&known[0], &known[1]], &mut Step::evaluation());
+    let error = loss.unwrap_err().to_string();
+    assert!(
+        error.starts_with("input 1: byte 2: `F` is not in the vocabulary"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -115,11 +129,8 @@ fn latents_of_another_width_are_refused() {
 #[test]
 fn every_variable_receives_a_gradient() {
     let model = model();
-    let examples: Vec<Tokens> = some()
-        .iter()
-        .map(|smiles| model.prepare(smiles).unwrap())
-        .collect();
-    let batch: Vec<&Tokens> = examples.iter().collect();
+    let some = some();
+    let batch: Vec<&Smiles> = some.iter().collect();
     let loss = model.loss(&batch, &mut Step::training(1)).unwrap();
     let gradients = loss.total.backward().unwrap();
     for (name, var) in model.vars() {
@@ -142,11 +153,8 @@ fn every_variable_receives_a_gradient() {
 fn the_gradient_of_the_loss_is_right() {
     let options = CreateOptions::new().seed(11).dtype(DType::F64);
     let model = GruVae::create_with(params(), options).unwrap();
-    let examples: Vec<Tokens> = some()
-        .iter()
-        .map(|smiles| model.prepare(smiles).unwrap())
-        .collect();
-    let batch: Vec<&Tokens> = examples.iter().collect();
+    let some = some();
+    let batch: Vec<&Smiles> = some.iter().collect();
     let loss = || model.loss(&batch, &mut Step::training(1)).unwrap().total;
     let gradients = loss().backward().unwrap();
     for (name, var) in model.vars() {
@@ -182,11 +190,8 @@ fn the_gradient_of_the_loss_is_right() {
 #[test]
 fn evaluation_draws_nothing_and_training_draws_by_its_seed() {
     let model = model();
-    let examples: Vec<Tokens> = some()
-        .iter()
-        .map(|smiles| model.prepare(smiles).unwrap())
-        .collect();
-    let batch: Vec<&Tokens> = examples.iter().collect();
+    let some = some();
+    let batch: Vec<&Smiles> = some.iter().collect();
     let loss = |mut step: Step| {
         model
             .loss(&batch, &mut step)
@@ -203,11 +208,8 @@ fn evaluation_draws_nothing_and_training_draws_by_its_seed() {
 #[test]
 fn the_loss_is_its_weighted_parts() {
     let model = model();
-    let examples: Vec<Tokens> = some()
-        .iter()
-        .map(|smiles| model.prepare(smiles).unwrap())
-        .collect();
-    let batch: Vec<&Tokens> = examples.iter().collect();
+    let some = some();
+    let batch: Vec<&Smiles> = some.iter().collect();
     let loss = model
         .loss(&batch, &mut Step::evaluation().with_weight("kl", 0.25))
         .unwrap();
@@ -218,8 +220,9 @@ fn the_loss_is_its_weighted_parts() {
     let total = loss.total.to_scalar::<f32>().unwrap();
     assert!((total - (part("reconstruction") + 0.25 * part("kl"))).abs() < 1e-4 * total);
     // An untrained model knows nothing: each token costs about the logarithm of the vocabulary.
-    let tokens: usize = examples.iter().map(|tokens| tokens.len() + 1).sum();
-    let expected = (model.vocabulary.len() as f32).ln() * tokens as f32 / examples.len() as f32;
+    let sizes = some.iter().map(|smiles| model.size(smiles).unwrap() + 1);
+    let tokens: usize = sizes.sum();
+    let expected = (model.vocabulary.len() as f32).ln() * tokens as f32 / some.len() as f32;
     assert!(
         (part("reconstruction") / expected - 1.0).abs() < 0.1,
         "{} {expected}",

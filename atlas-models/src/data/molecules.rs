@@ -1,265 +1,522 @@
-//! SMILES files.
+//! The molecules of a file, which need not fit into memory.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
 
-use atlas_core::{Error, Result};
+use atlas_core::random::permutation;
+use atlas_core::train::Dataset;
+use atlas_core::{Error, Objective, Result};
 
-use super::rows::{Row, Rows, Skipped};
-use super::shuffle::permutation;
+use super::rows::{Record, Rows, SkippedRow, SkippedRows};
+use super::text_store::{MemoryLimit, TextStore, TextWriter};
 use crate::chem::{self, Smiles, Vocabulary};
 
 /// Rows that are named in an error; further ones are counted.
 const NAMED_ROWS: usize = 20;
 
-/// The molecules of a file, in its order.
-#[derive(Clone, Debug)]
+/// The molecules of a file, or some of them, in an order.
+///
+/// They are checked and counted once, and read again when they are needed: their texts are held
+/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 20
+/// bytes of memory. Copies and [parts](Molecules::split) share the texts.
+///
+/// Training draws its batches from them: they are a [`Dataset`].
+#[derive(Clone)]
 pub struct Molecules {
-    /// What messages call them: the file's name, or `built-in`.
-    pub source: String,
-    /// The molecules, each with its line.
-    pub rows: Vec<Row>,
-    /// The rows that were left out.
-    pub skipped: Vec<Skipped>,
+    file: Arc<MoleculeFile>,
+    /// The molecules that count, in their order, as indices into the file's.
+    indices: Vec<u32>,
+    /// The size of each that a model has measured.
+    sizes: Option<Vec<u32>>,
+    skipped: SkippedRows,
 }
 
-/// What is done about a row that is not SMILES.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalid {
-    /// It is an error.
-    Refuse,
-    /// It is left out and counted.
-    Skip,
+/// Everything that was read.
+struct MoleculeFile {
+    source: String,
+    /// SMILES and, after a blank, the name.
+    texts: TextStore,
+    lines: Vec<u32>,
+    tokens: BTreeSet<Box<str>>,
+}
+
+/// Molecules to train on, and molecules that training does not see.
+pub struct Split {
+    /// What is trained on, in an order of its own.
+    pub training: Molecules,
+    /// What is put aside.
+    pub held_out: Molecules,
 }
 
 impl Molecules {
+    /// Reads a file as [`Rows`] does; `-` is standard input. Rows that are not SMILES are
+    /// [left out](Molecules::skipped).
+    ///
+    /// # Errors
+    /// If the file cannot be read, holds no molecule or more lines than a `u32` can number, or the
+    /// temporary file cannot be written. A file of which no row is SMILES names them.
+    pub fn read(path: &Path, limit: MemoryLimit) -> Result<Self> {
+        Self::from_rows(Rows::open(path)?, limit)
+    }
+
+    /// Reads all rows, as [`read`](Molecules::read) does.
+    ///
+    /// # Errors
+    /// Where [`read`](Molecules::read) fails.
+    pub fn from_rows(rows: Rows, limit: MemoryLimit) -> Result<Self> {
+        let source = rows.source().to_owned();
+        Self::collect(source, rows, limit)
+    }
+
     /// The built-in molecules ([`chem::Library`]), the line of each being its index from 1.
-    pub fn built_in() -> Self {
-        let rows = chem::molecules().enumerate();
-        let rows = rows
-            .map(|(index, smiles)| Row {
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub fn built_in(limit: MemoryLimit) -> Result<Self> {
+        let rows = chem::molecules().enumerate().map(|(index, smiles)| {
+            Ok(Ok(Record {
                 line: index + 1,
                 smiles,
                 name: None,
-            })
-            .collect();
-        Self {
-            source: "built-in".to_owned(),
-            rows,
-            skipped: Vec::new(),
-        }
+            }))
+        });
+        Self::collect("built-in".to_owned(), rows, limit)
     }
 
-    /// Reads a SMILES file: one molecule a line, optionally followed by white space and a name;
-    /// empty lines count as lines and hold nothing. `-` is standard input.
-    ///
-    /// # Errors
-    /// If the file cannot be read, holds no molecule, or, unless they are to be skipped, has rows
-    /// that are not SMILES; the message names each row's line and byte.
-    pub fn read(path: &Path, invalid: Invalid) -> Result<Self> {
-        Self::collect(Rows::open(path)?, invalid)
-    }
-
-    /// Reads molecules from text, as [`Molecules::read`] does; messages call it `source`.
-    ///
-    /// # Errors
-    /// As [`Molecules::read`].
-    pub fn parse(reader: impl BufRead + 'static, source: &str, invalid: Invalid) -> Result<Self> {
-        Self::collect(Rows::new(reader, source), invalid)
-    }
-
-    fn collect(rows: Rows, invalid: Invalid) -> Result<Self> {
-        let mut molecules = Self {
-            source: rows.source().to_owned(),
-            rows: Vec::new(),
-            skipped: Vec::new(),
-        };
+    fn collect(
+        source: String,
+        rows: impl Iterator<Item = Result<std::result::Result<Record, SkippedRow>>>,
+        limit: MemoryLimit,
+    ) -> Result<Self> {
+        let mut texts = TextWriter::new(limit);
+        let (mut lines, mut tokens) = (Vec::new(), BTreeSet::new());
+        let mut skipped = SkippedRows::default();
         for row in rows {
-            match row? {
-                Ok(row) => molecules.rows.push(row),
-                Err(skipped) => molecules.skipped.push(skipped),
-            }
-        }
-        if invalid == Invalid::Refuse && !molecules.skipped.is_empty() {
-            return Err(Error::new(molecules.refusal()));
-        }
-        if molecules.rows.is_empty() {
-            let skipped = match molecules.skipped.len() {
-                0 => String::new(),
-                count => format!(" ({count} rows are not SMILES)"),
+            let record = match row? {
+                Ok(record) => record,
+                Err(row) => {
+                    skipped.push(row);
+                    continue;
+                }
             };
-            let source = &molecules.source;
-            return Err(Error::new(format_args!(
-                "{source} holds no molecule{skipped}"
-            )));
+            let line = u32::try_from(record.line).map_err(|_| {
+                Error::new(format_args!("{source} has more than {} lines", u32::MAX))
+            })?;
+            lines.push(line);
+            for token in record.smiles.tokens() {
+                if !tokens.contains(token) {
+                    tokens.insert(token.into());
+                }
+            }
+            texts.push(&text_of(&record))?;
         }
-        Ok(molecules)
+        if lines.is_empty() {
+            return Err(no_molecule(&source, &skipped));
+        }
+        lines.shrink_to_fit();
+        Ok(Self {
+            indices: (0..lines.len() as u32).collect(),
+            file: Arc::new(MoleculeFile {
+                source,
+                texts: texts.finish()?,
+                lines,
+                tokens,
+            }),
+            sizes: None,
+            skipped,
+        })
     }
 
-    fn refusal(&self) -> String {
-        let count = self.skipped.len();
-        let rows = if count == 1 {
-            "1 row is".to_owned()
-        } else {
-            format!("{count} rows are")
-        };
-        let mut message = format!("{}: {rows} not SMILES", self.source);
-        for row in self.skipped.iter().take(NAMED_ROWS) {
-            // Writing into a string cannot fail.
-            let _ = write!(message, "\n  line {}: {}", row.line, row.why);
-        }
-        if count > NAMED_ROWS {
-            let _ = write!(message, "\n  and {} more", count - NAMED_ROWS);
-        }
-        message
+    /// What messages call the file: its name, or `built-in`.
+    pub fn source(&self) -> &str {
+        &self.file.source
     }
 
     /// The number of molecules.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.indices.len()
     }
 
     /// Whether there is no molecule.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.indices.is_empty()
     }
 
-    /// The molecules, in order.
-    pub fn smiles(&self) -> impl ExactSizeIterator<Item = &Smiles> {
-        self.rows.iter().map(|row| &row.smiles)
+    /// The rows that are not SMILES, and those that a model [cannot
+    /// represent](Molecules::keep_representable).
+    pub fn skipped(&self) -> &SkippedRows {
+        &self.skipped
     }
 
-    /// Every token that occurs, as the `vocabulary` parameter of a model wants it.
+    /// The molecules, each with its line and name.
+    pub fn records(&self) -> impl Iterator<Item = Result<Record>> {
+        let mut bytes = Vec::new();
+        self.indices
+            .iter()
+            .map(move |&index| self.file.record(index, &mut bytes))
+    }
+
+    /// Every token that occurs in the file, as the `vocabulary` parameter of a model wants it.
     ///
     /// # Errors
     /// If there are more distinct tokens than a vocabulary can hold.
     pub fn vocabulary(&self) -> Result<Vec<String>> {
-        let vocabulary = Vocabulary::build(self.smiles())
-            .map_err(|error| Error::new(error).within(&self.source))?;
+        let tokens = self.file.tokens.iter().map(|token| &**token);
+        let vocabulary = Vocabulary::of_tokens(tokens)
+            .map_err(|error| Error::new(error).within(self.source()))?;
         Ok(vocabulary.tokens().to_vec())
+    }
+
+    /// Leaves out the molecules that a model cannot represent, and notes the sizes of the others.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn keep_representable<M>(&mut self, model: &M) -> Result<()>
+    where
+        M: ?Sized + Objective<Input = Smiles>,
+    {
+        let (mut indices, mut sizes) = (Vec::new(), Vec::new());
+        let mut bytes = Vec::new();
+        for &index in &self.indices {
+            let record = self.file.record(index, &mut bytes)?;
+            match model.size(&record.smiles) {
+                Ok(size) => {
+                    indices.push(index);
+                    sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
+                }
+                Err(error) => self.skipped.push(SkippedRow {
+                    line: record.line,
+                    why: error.to_string(),
+                }),
+            }
+        }
+        self.indices = indices;
+        self.sizes = Some(sizes);
+        Ok(())
     }
 
     /// BLAKE3 of the molecules, one a line, in 64 hexadecimal digits: what tells a data set from
     /// another. Names and layout do not count.
-    pub fn digest(&self) -> String {
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn digest(&self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
-        for smiles in self.smiles() {
-            hasher.update(smiles.as_str().as_bytes());
+        let mut bytes = Vec::new();
+        for &index in &self.indices {
+            let (smiles, _) = self.file.text(index, &mut bytes)?;
+            hasher.update(smiles.as_bytes());
             hasher.update(b"\n");
         }
-        hasher.finalize().to_hex().to_string()
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// The indices of the molecules to train on and of `held_out` molecules that are kept apart,
-    /// drawn by `seed`.
+    /// Puts `held_out` molecules aside, drawn by `seed`.
     ///
     /// # Errors
     /// If nothing would be left to train on.
-    pub fn split(&self, held_out: usize, seed: u64) -> Result<(Vec<usize>, Vec<usize>)> {
+    pub fn split(&self, held_out: usize, seed: u64) -> Result<Split> {
         if held_out >= self.len() {
             return Err(Error::new(format_args!(
                 "{} holds {} molecules: {held_out} cannot be held out and leave any to train on",
-                self.source,
+                self.source(),
                 self.len()
             )));
         }
-        let mut order = permutation(self.len(), seed);
-        let training = order.split_off(held_out);
-        Ok((training, order))
+        let order = permutation(self.len(), seed);
+        let (held_out, training) = order.split_at(held_out);
+        Ok(Split {
+            training: self.part(training),
+            held_out: self.part(held_out),
+        })
+    }
+
+    /// The first molecules, at most `count`.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let places: Vec<usize> = (0..self.len().min(count)).collect();
+        self.part(&places)
+    }
+
+    fn part(&self, places: &[usize]) -> Self {
+        let of = |all: &Vec<u32>| places.iter().map(|&place| all[place]).collect();
+        Self {
+            file: Arc::clone(&self.file),
+            indices: of(&self.indices),
+            sizes: self.sizes.as_ref().map(of),
+            skipped: self.skipped.clone(),
+        }
+    }
+}
+
+impl MoleculeFile {
+    /// A molecule's SMILES and name.
+    fn text<'a>(&self, index: u32, bytes: &'a mut Vec<u8>) -> Result<(&'a str, Option<&'a str>)> {
+        let text = self.texts.read(index as usize, bytes)?;
+        Ok(match text.split_once(' ') {
+            Some((smiles, name)) => (smiles, Some(name)),
+            None => (text, None),
+        })
+    }
+
+    fn record(&self, index: u32, bytes: &mut Vec<u8>) -> Result<Record> {
+        let (smiles, name) = self.text(index, bytes)?;
+        Ok(Record {
+            line: self.lines[index as usize] as usize,
+            smiles: Smiles::parse(smiles).map_err(Error::new)?,
+            name: name.map(str::to_owned),
+        })
+    }
+}
+
+fn text_of(record: &Record) -> String {
+    let smiles = record.smiles.as_str();
+    match &record.name {
+        Some(name) => format!("{smiles} {name}"),
+        None => smiles.to_owned(),
+    }
+}
+
+fn no_molecule(source: &str, skipped: &SkippedRows) -> Error {
+    let mut message = format!("{source} holds no molecule");
+    if skipped.count > 0 {
+        let rows = if skipped.count == 1 {
+            "row is"
+        } else {
+            "rows are"
+        };
+        // Writing into a string cannot fail.
+        let _ = write!(message, "; {} {rows} not SMILES:", skipped.count);
+    }
+    for row in skipped.first.iter().take(NAMED_ROWS) {
+        let _ = write!(message, "\n  line {}: {}", row.line, row.why);
+    }
+    if skipped.count > NAMED_ROWS {
+        let _ = write!(message, "\n  and {} more", skipped.count - NAMED_ROWS);
+    }
+    Error::new(message)
+}
+
+impl Dataset<Smiles> for Molecules {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn read(&self, indices: &[u32]) -> Result<Vec<Smiles>> {
+        let mut bytes = Vec::new();
+        let smiles = |&place: &u32| {
+            let index = self.indices[place as usize];
+            Ok(self.file.record(index, &mut bytes)?.smiles)
+        };
+        indices.iter().map(smiles).collect()
+    }
+
+    fn name(&self, index: u32) -> String {
+        let index = self.indices[index as usize];
+        self.file.lines[index as usize].to_string()
+    }
+
+    /// The sizes that [`Molecules::keep_representable`] noted, or those that `size` measures.
+    fn sizes(&self, size: &dyn Fn(&Smiles) -> Result<usize>) -> Result<Vec<usize>> {
+        if let Some(sizes) = &self.sizes {
+            return Ok(sizes.iter().map(|&size| size as usize).collect());
+        }
+        let sizes = self.records().zip(0..).map(|(record, index)| {
+            size(&record?.smiles).map_err(|error| error.within(self.name(index)))
+        });
+        sizes.collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::io::Cursor;
 
-    fn parse(text: &'static str, invalid: Invalid) -> Result<Molecules> {
-        Molecules::parse(text.as_bytes(), "test.smi", invalid)
+    use atlas_core::prelude::*;
+
+    use super::*;
+    use crate::models::{GruVae, GruVaeParams};
+
+    const TEXT: &str = "CCO ethanol\nbad(\nc1ccccc1\n\nC[N+](C)(C)C\nClCCBr\nCCN\n";
+
+    fn limit(max_bytes: usize) -> MemoryLimit {
+        MemoryLimit {
+            max_bytes,
+            ..Default::default()
+        }
+    }
+
+    fn parse(text: &str) -> Result<Molecules> {
+        let text = Cursor::new(text.to_owned());
+        Molecules::from_rows(Rows::new(text, "test.smi"), limit(1 << 20))
+    }
+
+    fn smiles(molecules: &Molecules) -> Vec<Smiles> {
+        let records = molecules.records().map(|record| record.unwrap().smiles);
+        records.collect()
+    }
+
+    fn model(vocabulary: Vec<String>) -> Model<GruVae> {
+        let params = GruVaeParams::from_overrides(&serde_json::json!({
+            "vocabulary": vocabulary, "encoder_hidden_size": 4, "decoder_hidden_size": 4,
+            "decoder_layers": 1, "latent_size": 2,
+        }));
+        GruVae::create(params.unwrap()).unwrap()
     }
 
     #[test]
     fn a_row_is_a_smiles_and_an_optional_name() {
-        let molecules = parse(
-            "\u{feff}CCO ethanol of grain\r\n\n  c1ccccc1\tbenzene\n",
-            Invalid::Refuse,
-        )
-        .unwrap();
-        let rows: Vec<_> = molecules
-            .rows
+        let molecules =
+            parse("\u{feff}CCO ethanol of grain\r\n\n  c1ccccc1\tbenzene\n \nCC\n").unwrap();
+        let records: Vec<Record> = molecules.records().map(Result::unwrap).collect();
+        let records: Vec<_> = records
             .iter()
-            .map(|row| (row.line, row.smiles.as_str(), row.name.as_deref()))
+            .map(|record| (record.line, record.smiles.as_str(), record.name.as_deref()))
             .collect();
         assert_eq!(
-            rows,
+            records,
             [
                 (1, "CCO", Some("ethanol of grain")),
-                (3, "c1ccccc1", Some("benzene"))
+                (3, "c1ccccc1", Some("benzene")),
+                (5, "CC", None),
             ]
         );
+        assert_eq!(molecules.skipped().count, 0);
     }
 
     #[test]
     fn every_bad_row_is_named_by_line_and_byte() {
-        let error = parse("CCO\nCC(=\nCQ\n", Invalid::Refuse)
-            .unwrap_err()
-            .to_string();
+        let error = parse("\nCC(=\nCQ\n").err().unwrap().to_string();
         assert!(
-            error.starts_with("test.smi: 2 rows are not SMILES\n  line 2: `CC(=`: byte"),
+            error.starts_with(
+                "test.smi holds no molecule; 2 rows are not SMILES:\n  line 2: `CC(=`: byte"
+            ),
             "{error}"
         );
         assert!(error.contains("\n  line 3: `CQ`: byte 1:"), "{error}");
+        let error = parse(&"Q\n".repeat(25)).err().unwrap().to_string();
+        assert!(error.ends_with("\n  and 5 more"), "{error}");
     }
 
     #[test]
     fn skipped_rows_are_kept_with_their_reason() {
-        let molecules = parse("CCO\nCQ\n", Invalid::Skip).unwrap();
+        let molecules = parse("CCO\nCQ\n").unwrap();
+        let skipped = molecules.skipped();
         assert_eq!(
-            (
-                molecules.len(),
-                molecules.skipped.len(),
-                molecules.skipped[0].line
-            ),
+            (molecules.len(), skipped.count, skipped.first[0].line),
             (1, 1, 2)
         );
+        let why = &skipped.first[0].why;
+        assert!(why.starts_with("`CQ`: byte 1: "), "{why}");
     }
 
     #[test]
     fn a_file_without_molecules_is_refused() {
-        assert_eq!(
-            parse("", Invalid::Refuse).unwrap_err().to_string(),
-            "test.smi holds no molecule"
+        for text in ["", "\n\n"] {
+            let error = parse(text).err().unwrap();
+            assert_eq!(error.to_string(), "test.smi holds no molecule");
+        }
+        let error = parse("CQ\n").err().unwrap().to_string();
+        assert!(
+            error.starts_with("test.smi holds no molecule; 1 row is not SMILES:\n  line 1: `CQ`"),
+            "{error}"
         );
-        let error = parse("CQ\n", Invalid::Skip).unwrap_err().to_string();
-        assert_eq!(error, "test.smi holds no molecule (1 rows are not SMILES)");
+    }
+
+    #[test]
+    fn they_are_the_same_in_memory_and_in_a_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.smi");
+        fs::write(&path, TEXT).unwrap();
+        let all = parse(TEXT).unwrap();
+        let texts = ["CCO", "c1ccccc1", "C[N+](C)(C)C", "ClCCBr", "CCN"];
+        assert_eq!(smiles(&all), texts.map(|text| Smiles::parse(text).unwrap()));
+        for max_bytes in [0, 20, 1 << 20] {
+            let read = Molecules::read(&path, limit(max_bytes)).unwrap();
+            assert_eq!(read.source(), path.display().to_string());
+            assert_eq!(read.vocabulary().unwrap(), all.vocabulary().unwrap());
+            assert_eq!(read.skipped(), all.skipped());
+            assert_eq!(read.digest().unwrap(), all.digest().unwrap());
+            let both = read.records().zip(all.records());
+            assert!(both.map(|(a, b)| a.unwrap() == b.unwrap()).all(|same| same));
+        }
+    }
+
+    #[test]
+    fn what_training_reads_are_the_molecules_of_its_part() {
+        let mut all = parse(TEXT).unwrap();
+        let model = model(all.vocabulary().unwrap());
+        all.keep_representable(&model).unwrap();
+        let training = all.split(2, 7).unwrap().training;
+        let expected = smiles(&training);
+        assert_eq!(training.read(&[0, 1, 2]).unwrap(), expected);
+        assert_eq!(training.read(&[2]).unwrap(), expected[2..]);
+        let lines: Vec<_> = training.records().map(|row| row.unwrap().line).collect();
+        assert_eq!(training.name(1), lines[1].to_string());
+        let lengths: Vec<usize> = expected.iter().map(|s| s.tokens().count()).collect();
+        assert_eq!(training.sizes(&|_| Ok(0)).unwrap(), lengths);
+        // Without a model that has measured them, they are measured.
+        let unmeasured = parse(TEXT).unwrap();
+        assert_eq!(unmeasured.sizes(&|_| Ok(7)).unwrap(), [7; 5]);
+        let refused = unmeasured.sizes(&|_| Err(Error::new("no"))).unwrap_err();
+        assert_eq!(refused.to_string(), "1: no");
+    }
+
+    #[test]
+    fn what_the_model_cannot_represent_is_left_out() {
+        let mut molecules = parse("CC\nCO\nCQ\nCCC\n").unwrap();
+        let whole = molecules.digest().unwrap();
+        let model = model(
+            ["<pad>", "<start>", "<end>", "C"]
+                .map(str::to_owned)
+                .to_vec(),
+        );
+        molecules.keep_representable(&model).unwrap();
+        assert_eq!(molecules.len(), 2);
+        let lines = molecules.skipped().first.iter().map(|row| row.line);
+        assert_eq!(lines.collect::<Vec<_>>(), [2, 3]);
+        let why = &molecules.skipped().first[0].why;
+        assert!(why.contains("`O` is not in the vocabulary"), "{why}");
+        assert_ne!(molecules.digest().unwrap(), whole);
+        let known = parse("CC\nCCC\n").unwrap().digest().unwrap();
+        assert_eq!(molecules.digest().unwrap(), known);
+        assert_eq!(molecules.split(0, 0).unwrap().training.len(), 2);
+        assert!(molecules.split(2, 0).is_err());
     }
 
     #[test]
     fn a_split_keeps_every_molecule_once_and_depends_on_the_seed_alone() {
-        let molecules = {
-            let text = std::io::Cursor::new("CCO\n".repeat(50));
-            Molecules::parse(text, "test.smi", Invalid::Refuse).unwrap()
+        let molecules = parse(&"CCO\n".repeat(50)).unwrap();
+        let lines = |molecules: &Molecules| -> Vec<usize> {
+            let records = molecules.records().map(|record| record.unwrap().line);
+            records.collect()
         };
-        let (training, held_out) = molecules.split(10, 7).unwrap();
-        let mut all: Vec<_> = training.iter().chain(&held_out).copied().collect();
+        let Split { training, held_out } = molecules.split(10, 7).unwrap();
+        let mut all = [lines(&training), lines(&held_out)].concat();
         all.sort_unstable();
         assert_eq!(
             (training.len(), held_out.len(), all),
-            (40, 10, (0..50).collect::<Vec<_>>())
+            (40, 10, (1..=50).collect::<Vec<_>>())
         );
-        assert_eq!(molecules.split(10, 7).unwrap().1, held_out);
-        assert_ne!(molecules.split(10, 8).unwrap().1, held_out);
+        let again = |seed| lines(&molecules.split(10, seed).unwrap().held_out);
+        assert_eq!(again(7), lines(&held_out));
+        assert_ne!(again(8), lines(&held_out));
         assert!(molecules.split(50, 7).is_err());
+        assert_eq!(lines(&held_out.first(3)), lines(&held_out)[..3]);
+        assert_eq!(held_out.first(99).len(), 10);
     }
 
     #[test]
     fn the_digest_is_of_the_molecules_alone() {
-        let plain = parse("CCO\nC\n", Invalid::Refuse).unwrap();
-        let named = parse("CCO x\n\nC y\n", Invalid::Refuse).unwrap();
-        assert_eq!(plain.digest(), named.digest());
-        assert_ne!(
-            plain.digest(),
-            parse("C\nCCO\n", Invalid::Refuse).unwrap().digest()
+        let digest = |text| parse(text).unwrap().digest().unwrap();
+        assert_eq!(digest("CCO\nC\n"), digest("CCO x\n\nC y\n"));
+        assert_ne!(digest("CCO\nC\n"), digest("C\nCCO\n"));
+        assert_eq!(
+            digest("CCO\nC\n"),
+            blake3::hash(b"CCO\nC\n").to_hex().as_str()
         );
     }
 }

@@ -1,16 +1,17 @@
-//! SMILES files, row by row.
+//! Files of molecules, row by row.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use atlas_core::{Error, Result};
+use atlas_core::Result;
 
+use super::disk_error;
 use crate::chem::Smiles;
 
 /// One molecule of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct Record {
     /// The line in the file, from 1.
     pub line: usize,
     /// The molecule.
@@ -19,17 +20,40 @@ pub struct Row {
     pub name: Option<String>,
 }
 
-/// A row that is not a molecule.
+/// A row that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
+pub struct SkippedRow {
     /// The line in the file, from 1.
     pub line: usize,
-    /// Why it was left out.
+    /// Why it is left out.
     pub why: String,
 }
 
-/// A SMILES file as it is read: one molecule a line, optionally followed by white space and a
-/// name; empty lines count as lines and hold nothing.
+/// The rows that are left out of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkippedRows {
+    /// Some of them, in the order of their lines: the first thousand that were found.
+    pub first: Vec<SkippedRow>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl SkippedRows {
+    /// Rows that are kept with their reasons; further ones are counted.
+    const KEPT: usize = 1000;
+
+    /// Adds a row.
+    pub fn push(&mut self, row: SkippedRow) {
+        self.count += 1;
+        if self.first.len() < Self::KEPT {
+            let place = self.first.partition_point(|before| before.line <= row.line);
+            self.first.insert(place, row);
+        }
+    }
+}
+
+/// A file of molecules that is read row by row: SMILES, one a line, optionally followed by white
+/// space and a name. Empty lines count as lines and hold nothing.
 ///
 /// Gives each row as a molecule or as the reason why it is none; an error is one of reading.
 pub struct Rows {
@@ -48,9 +72,8 @@ impl Rows {
         if path == Path::new("-") {
             return Ok(Self::new(io::stdin().lock(), "standard input"));
         }
+        let file = File::open(path).map_err(|error| disk_error("open", path, error))?;
         let source = path.display().to_string();
-        let file = File::open(path)
-            .map_err(|error| Error::new(format_args!("cannot open {source}: {error}")))?;
         Ok(Self::new(BufReader::with_capacity(1 << 18, file), &source))
     }
 
@@ -69,13 +92,12 @@ impl Rows {
         &self.source
     }
 
-    fn read(&mut self) -> Result<Option<std::result::Result<Row, Skipped>>> {
+    /// The next row that holds something.
+    fn read(&mut self) -> Result<Option<Row>> {
         loop {
             self.bytes.clear();
             let read = self.from.read_until(b'\n', &mut self.bytes);
-            let read = read.map_err(|error| {
-                Error::new(format_args!("cannot read {}: {error}", self.source))
-            })?;
+            let read = read.map_err(|error| disk_error("read", &self.source, error))?;
             if read == 0 {
                 return Ok(None);
             }
@@ -83,15 +105,18 @@ impl Rows {
             let line = self.line;
             match parse(line, &self.bytes) {
                 Ok(None) => {}
-                Ok(Some(row)) => return Ok(Some(Ok(row))),
-                Err(why) => return Ok(Some(Err(Skipped { line, why }))),
+                Ok(Some(record)) => return Ok(Some(Ok(record))),
+                Err(why) => return Ok(Some(Err(SkippedRow { line, why }))),
             }
         }
     }
 }
 
+/// A molecule, or a row that is none.
+type Row = std::result::Result<Record, SkippedRow>;
+
 impl Iterator for Rows {
-    type Item = Result<std::result::Result<Row, Skipped>>;
+    type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
@@ -99,7 +124,7 @@ impl Iterator for Rows {
 }
 
 /// The molecule of a line, nothing for an empty line, or why the line is no molecule.
-fn parse(line: usize, bytes: &[u8]) -> std::result::Result<Option<Row>, String> {
+fn parse(line: usize, bytes: &[u8]) -> std::result::Result<Option<Record>, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("byte {}: not UTF-8", error.valid_up_to()))?;
     // A file from Windows ends its lines in two characters and may begin with a mark.
@@ -107,14 +132,16 @@ fn parse(line: usize, bytes: &[u8]) -> std::result::Result<Option<Row>, String> 
         .strip_prefix('\u{feff}')
         .filter(|_| line == 1)
         .unwrap_or(text)
-        .trim_ascii_end();
-    let Some(first) = text.split_ascii_whitespace().next() else {
+        .trim_ascii();
+    let (first, name) = text
+        .split_once(|character: char| character.is_ascii_whitespace())
+        .unwrap_or((text, ""));
+    if first.is_empty() {
         return Ok(None);
-    };
-    let start = text.len() - text.trim_ascii_start().len();
+    }
     let smiles = Smiles::parse(first).map_err(|error| format!("`{}`: {error}", shorten(first)))?;
-    let name = text[start + first.len()..].trim_ascii();
-    Ok(Some(Row {
+    let name = name.trim_ascii();
+    Ok(Some(Record {
         line,
         smiles,
         name: (!name.is_empty()).then(|| name.to_owned()),

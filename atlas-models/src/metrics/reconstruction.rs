@@ -1,5 +1,6 @@
 //! Whether molecules survive encoding and decoding.
 
+use atlas_core::train::Dataset;
 use atlas_core::{Decoder, Encoder, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -81,19 +82,22 @@ fn same_molecule(left: &str, right: &str) -> bool {
 /// Encodes and decodes `molecules`; `progress` is told how many are done.
 ///
 /// # Errors
-/// If the model cannot represent a molecule, or gives another number of strings than it was
-/// given.
+/// If a molecule cannot be read, the model cannot represent it, or the model gives another number
+/// of strings than it was given.
 pub fn reconstruction<M>(
     model: &M,
-    molecules: &[Smiles],
+    molecules: &dyn Dataset<Smiles>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Reconstruction>
 where
     M: ?Sized + Encoder<Input = Smiles> + Decoder<Output = String>,
 {
     let mut result = Reconstruction::default();
-    for batch in molecules.chunks(BATCH) {
-        let decoded = model.decode(&model.encode(batch)?)?;
+    for begin in (0..molecules.len()).step_by(BATCH) {
+        let end = molecules.len().min(begin + BATCH);
+        let indices: Vec<u32> = (begin as u32..end as u32).collect();
+        let batch = molecules.read(&indices)?;
+        let decoded = model.decode(&model.encode(&batch)?)?;
         if decoded.len() != batch.len() {
             return Err(Error::new(format_args!(
                 "the model decoded {} molecules to {} strings",

@@ -1,9 +1,10 @@
 //! The recurrent variational autoencoder of MOSES.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use atlas_core::prelude::*;
-use atlas_core::{Error, GoldenInputs, Result, Weight};
+use atlas_core::{Error, GoldenInputs, Result};
 use candle_core::Tensor;
 use candle_nn::{Init, Module, VarBuilder};
 use rand_chacha::ChaCha8Rng;
@@ -66,10 +67,12 @@ pub struct GruVae {
 }
 
 /// The part of the loss that the divergence from the prior is.
-const DIVERGENCE: Weight = Weight {
-    name: "kl",
+const DIVERGENCE: LossWeight = LossWeight {
+    name: Cow::Borrowed("kl"),
     default: 0.01,
-    doc: "divergence of the latents from the standard normal, summed over dimensions",
+    doc: Cow::Borrowed(
+        "divergence of the latents from the standard normal, summed over dimensions",
+    ),
 };
 
 fn tokenizer(params: &GruVaeParams) -> Result<Vocabulary> {
@@ -169,10 +172,10 @@ impl Packed {
 
 impl GruVae {
     /// Mean and logarithmic variance of the latents, `[batch, latent]` each.
-    fn posterior<T: AsRef<[u16]>>(&self, batch: &[T], step: &mut Step) -> Result<(Tensor, Tensor)> {
+    fn posterior(&self, batch: &[Tokens], step: &mut Step) -> Result<(Tensor, Tensor)> {
         let framed: Vec<Vec<u32>> = batch
             .iter()
-            .map(|tokens| framed(Some(START), tokens.as_ref(), Some(END)))
+            .map(|tokens| framed(Some(START), tokens, Some(END)))
             .collect();
         let Packed { packing, ids } = Packed::new(&framed)?;
         let input = GruInput::Tokens {
@@ -193,19 +196,19 @@ impl GruVae {
 
     /// The logits of each next token under the molecules' own tokens, `[rows, vocabulary]`, and
     /// the tokens that are right.
-    fn teacher_forced<T: AsRef<[u16]>>(
+    fn teacher_forced(
         &self,
         latents: &Tensor,
-        batch: &[T],
+        batch: &[Tokens],
         step: &mut Step,
     ) -> Result<(Tensor, Vec<u32>)> {
         let inputs: Vec<Vec<u32>> = batch
             .iter()
-            .map(|tokens| framed(Some(START), tokens.as_ref(), None))
+            .map(|tokens| framed(Some(START), tokens, None))
             .collect();
         let targets: Vec<Vec<u32>> = batch
             .iter()
-            .map(|tokens| framed(None, tokens.as_ref(), Some(END)))
+            .map(|tokens| framed(None, tokens, Some(END)))
             .collect();
         let Packed { packing, ids } = Packed::new(&inputs)?;
         let targets = packing.pack(&targets)?;
@@ -274,12 +277,12 @@ impl GruVae {
             .collect()
     }
 
-    fn tokens(&self, inputs: &[Smiles]) -> Result<Vec<Tokens>> {
+    fn tokens<'a>(&self, inputs: impl IntoIterator<Item = &'a Smiles>) -> Result<Vec<Tokens>> {
         let tokens = |(index, smiles)| {
-            self.prepare(smiles)
-                .map_err(|error| error.within(format_args!("input {index}")))
+            let tokens = self.tokenizer.encode(smiles).map_err(Error::new);
+            tokens.map_err(|error| error.within(format_args!("input {index}")))
         };
-        inputs.iter().enumerate().map(tokens).collect()
+        inputs.into_iter().enumerate().map(tokens).collect()
     }
 }
 
@@ -327,28 +330,23 @@ impl Sampler for GruVae {
 
 impl Objective for GruVae {
     type Input = Smiles;
-    type Example = Tokens;
 
-    fn prepare(&self, input: &Smiles) -> Result<Tokens> {
-        self.tokenizer.encode(input).map_err(Error::new)
+    fn size(&self, input: &Smiles) -> Result<usize> {
+        Ok(self.tokenizer.encode(input).map_err(Error::new)?.len())
     }
 
-    fn size(&self, example: &Tokens) -> usize {
-        example.len()
+    fn weights(&self) -> Vec<LossWeight> {
+        vec![DIVERGENCE]
     }
 
-    fn weights(&self) -> &'static [Weight] {
-        &[DIVERGENCE]
-    }
-
-    fn loss(&self, batch: &[&Tokens], step: &mut Step) -> Result<Loss> {
+    fn loss(&self, batch: &[&Smiles], step: &mut Step) -> Result<Loss> {
+        let batch = &*self.tokens(batch.iter().copied())?;
         let (mean, log_variance) = self.posterior(batch, step)?;
-        let latents = match step.is_training() {
-            true => {
-                let noise = step.normal(mean.shape(), mean.dtype(), mean.device())?;
-                (&mean + ((&log_variance * 0.5)?.exp()? * noise)?)?
-            }
-            false => mean.clone(),
+        let latents = if step.is_training() {
+            let noise = step.normal(mean.shape(), mean.dtype(), mean.device())?;
+            (&mean + ((&log_variance * 0.5)?.exp()? * noise)?)?
+        } else {
+            mean.clone()
         };
         let (logits, targets) = self.teacher_forced(&latents, batch, step)?;
         let count = batch.len() as f64;
@@ -359,7 +357,7 @@ impl Objective for GruVae {
         let total = (&reconstruction + (&kl * step.weight(&DIVERGENCE))?)?;
         Ok(Loss {
             total,
-            parts: vec![("reconstruction", reconstruction), ("kl", kl)],
+            parts: vec![("reconstruction".into(), reconstruction), ("kl".into(), kl)],
         })
     }
 }

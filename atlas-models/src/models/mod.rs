@@ -5,20 +5,16 @@ mod gru_vae;
 use atlas_core::{AnyModel, Decoder, Encoder, Objective, Registry, Sampler};
 use serde_json::{Value, json};
 
-use crate::chem::{Smiles, Tokens};
+use crate::chem::Smiles;
 
 pub use gru_vae::{GruVae, GruVaeParams};
 
 /// What every molecule autoencoder is: a model that can be saved, encodes SMILES to latents,
-/// decodes latents to SMILES, samples from its prior, and can be trained on token ids.
+/// decodes latents to SMILES, samples from its prior, and can be trained on SMILES.
 ///
 /// Implemented for every type that is all of these.
 pub trait MoleculeAutoencoder:
-    AnyModel
-    + Encoder<Input = Smiles>
-    + Decoder<Output = String>
-    + Sampler
-    + Objective<Input = Smiles, Example = Tokens>
+    AnyModel + Encoder<Input = Smiles> + Decoder<Output = String> + Sampler + Objective<Input = Smiles>
 {
 }
 
@@ -27,8 +23,7 @@ impl<M> MoleculeAutoencoder for M where
         + Encoder<Input = Smiles>
         + Decoder<Output = String>
         + Sampler
-        + Sampler
-        + Objective<Input = Smiles, Example = Tokens>
+        + Objective<Input = Smiles>
 {
 }
 

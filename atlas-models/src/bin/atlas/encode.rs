@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use atlas_models::chem::Smiles;
-use atlas_models::data::{LatentFormat, LatentWriter, Row, Skipped};
+use atlas_models::data::{LatentFormat, LatentWriter, Record, SkippedRow, SkippedRows};
 use atlas_models::models::{self, MoleculeAutoencoder};
 use candle_core::DType;
 
@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Outcome {
         count: 0,
         width: 0,
     };
-    let mut skipped = Vec::new();
+    let mut skipped = SkippedRows::default();
     let progress = Progress::counting(None, "molecules");
     loop {
         let batch: Vec<_> = rows.by_ref().take(BATCH).collect::<Result<_, _>>()?;
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Outcome {
         }
         let smiles = known(&*model, batch, &mut skipped);
         if !args.skip_invalid {
-            molecules::refuse(rows.source(), &skipped, skipped.len())?;
+            molecules::refuse(rows.source(), &skipped)?;
         }
         encoding.write(&smiles)?;
         progress.done(encoding.count);
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Outcome {
         }
     }
     drop(progress);
-    molecules::report_skipped(rows.source(), &skipped, skipped.len());
+    molecules::report_skipped(rows.source(), &skipped);
     if encoding.count == 0 {
         return Err(Failure::new(format_args!(
             "{} holds no molecule",
@@ -106,14 +106,14 @@ pub fn run(args: Args) -> Outcome {
 /// The molecules of a batch that the model can represent.
 fn known(
     model: &dyn MoleculeAutoencoder,
-    batch: Vec<Result<Row, Skipped>>,
-    skipped: &mut Vec<Skipped>,
+    batch: Vec<Result<Record, SkippedRow>>,
+    skipped: &mut SkippedRows,
 ) -> Vec<Smiles> {
     let mut smiles = Vec::with_capacity(batch.len());
     for row in batch {
-        let row = row.and_then(|row| match model.prepare(&row.smiles) {
+        let row = row.and_then(|row| match model.size(&row.smiles) {
             Ok(_) => Ok(row.smiles),
-            Err(error) => Err(Skipped {
+            Err(error) => Err(SkippedRow {
                 line: row.line,
                 why: error.to_string(),
             }),

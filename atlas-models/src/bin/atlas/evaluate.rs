@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use atlas_models::chem::Smiles;
-use atlas_models::data::Molecules;
+use atlas_models::data::{MemoryLimit, Molecules};
 use atlas_models::metrics::{Reconstruction, reconstruction};
 use atlas_models::models::{self, MoleculeAutoencoder};
 use serde_json::{Value, json};
@@ -56,32 +55,31 @@ pub fn run(args: Args) -> Outcome {
         Some(path) => read(path, &*model, args.skip_invalid)?,
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    molecules::report_skipped(&data.source, &data.skipped, data.skipped.len());
+    molecules::report_skipped(data.source(), data.skipped());
     let mut chosen = choose(&data, trained_on.as_ref(), args.all)?;
     if let Some(limit) = args.limit {
-        chosen
-            .smiles
-            .truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        chosen.molecules = chosen.molecules.first(limit);
     }
-    let result = evaluate(&*model, &chosen.smiles)?;
+    let result = evaluate(&*model, &chosen.molecules)?;
     if args.json {
         let mut object = json!({
             "bundle": args.bundle,
             "digest": model.digest()?,
-            "data": data.source,
+            "data": data.source(),
             "part": chosen.part,
-            "skipped": data.skipped.len(),
+            "skipped": data.skipped().count,
         });
         if let Value::Object(members) = &mut object {
             members.extend(scores(&result));
         }
         return output::print_json(&object);
     }
-    output::print(&to_text(&args, &data.source, chosen.part, &result))
+    output::print(&to_text(&args, data.source(), chosen.part, &result))
 }
 
 fn read(path: &Path, model: &dyn MoleculeAutoencoder, skip_invalid: bool) -> Outcome<Molecules> {
-    let mut data = molecules::read(path, skip_invalid)?;
+    let mut data = molecules::read(path, MemoryLimit::default(), skip_invalid)?;
     molecules::keep_known(&mut data, model, skip_invalid)?;
     Ok(data)
 }
@@ -98,9 +96,10 @@ fn read_again(
             "{bundle} does not say what it was trained on; name molecules by --data"
         )));
     };
-    let built_in = Molecules::built_in();
-    if known.source == built_in.source {
-        if known.digest == built_in.digest() {
+    let mut built_in = Molecules::built_in(MemoryLimit::default())?;
+    if known.source == built_in.source() {
+        built_in.keep_representable(model)?;
+        if known.digest == built_in.digest()? {
             return Ok(built_in);
         }
         return Err(Failure::new(format_args!(
@@ -117,7 +116,7 @@ fn read_again(
         )));
     }
     let data = read(path, model, known.skipped > 0)?;
-    if data.digest() != known.digest {
+    if data.digest()? != known.digest {
         return Err(Failure::new(format_args!(
             "{} has changed since {bundle} was trained on it; name molecules by --data",
             known.source
@@ -128,7 +127,7 @@ fn read_again(
 
 /// Molecules to evaluate.
 struct Chosen {
-    smiles: Vec<Smiles>,
+    molecules: Molecules,
     /// `held-out` or `all`.
     part: &'static str,
 }
@@ -136,39 +135,36 @@ struct Chosen {
 /// The part that was held out of the data that the model was trained on, all of other data.
 fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Outcome<Chosen> {
     let everything = || Chosen {
-        smiles: data.smiles().cloned().collect(),
+        molecules: data.clone(),
         part: "all",
     };
-    let Some(known) = trained_on.filter(|known| known.data.digest == data.digest()) else {
+    let digest = data.digest()?;
+    let Some(known) = trained_on.filter(|known| known.data.digest == digest) else {
         return Ok(everything());
     };
     if all {
         output::say(&format_args!(
             "the model has seen most of these molecules: it was trained on {}",
-            data.source
+            data.source()
         ));
         return Ok(everything());
     }
     if known.held_out.molecules == 0 {
         return Err(Failure::new(format_args!(
             "the model was trained on all of {}; --all evaluates it on what it has seen",
-            data.source
+            data.source()
         )));
     }
-    let (_, held_out) = data.split(known.held_out.molecules, known.held_out.seed)?;
-    let smiles = held_out
-        .iter()
-        .map(|&index| data.rows[index].smiles.clone())
-        .collect();
+    let split = data.split(known.held_out.molecules, known.held_out.seed)?;
     Ok(Chosen {
-        smiles,
+        molecules: split.held_out,
         part: "held-out",
     })
 }
 
-fn evaluate(model: &dyn MoleculeAutoencoder, smiles: &[Smiles]) -> Outcome<Reconstruction> {
-    let progress = Progress::counting(Some(smiles.len()), "molecules");
-    Ok(reconstruction(model, smiles, &mut |done| {
+fn evaluate(model: &dyn MoleculeAutoencoder, molecules: &Molecules) -> Outcome<Reconstruction> {
+    let progress = Progress::counting(Some(molecules.len()), "molecules");
+    Ok(reconstruction(model, molecules, &mut |done| {
         progress.done(done)
     })?)
 }

@@ -88,7 +88,7 @@ fn ends(model: &dyn MoleculeAutoencoder, args: &Args) -> Outcome<Vec<Smiles>> {
     let mut ends = Vec::new();
     for (name, text) in [("A", &args.from), ("B", &args.to)] {
         let parsed = Smiles::parse(text).map_err(|error| error.to_string());
-        let known = parsed.and_then(|smiles| match model.prepare(&smiles) {
+        let known = parsed.and_then(|smiles| match model.size(&smiles) {
             Ok(_) => Ok(smiles),
             Err(error) => Err(error.to_string()),
         });

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use atlas_models::data::{Invalid, Molecules, Rows, Skipped};
+use atlas_models::data::{MemoryLimit, Molecules, Rows, SkippedRows};
 use atlas_models::models::MoleculeAutoencoder;
 
 use crate::failure::{Failure, Outcome};
@@ -24,18 +24,9 @@ pub fn source_name(path: &Path) -> String {
 
 /// Reads all molecules of a file. Rows that are not SMILES are skipped or, named one by one, an
 /// error.
-pub fn read(path: &Path, skip_invalid: bool) -> Outcome<Molecules> {
+pub fn read(path: &Path, limit: MemoryLimit, skip_invalid: bool) -> Outcome<Molecules> {
     warn_of_terminal(path);
-    // A file of nothing but bad rows is an error either way; this one names them.
-    let invalid = if skip_invalid {
-        Invalid::Skip
-    } else {
-        Invalid::Refuse
-    };
-    let molecules = match Molecules::read(path, Invalid::Skip) {
-        Err(_) if path != Path::new("-") => Molecules::read(path, invalid)?,
-        molecules => molecules?,
-    };
+    let molecules = Molecules::read(path, limit)?;
     refuse_skipped(&molecules, skip_invalid)?;
     Ok(molecules)
 }
@@ -47,29 +38,12 @@ pub fn keep_known(
     model: &dyn MoleculeAutoencoder,
     skip_invalid: bool,
 ) -> Outcome {
-    let mut skipped = Vec::new();
-    molecules
-        .rows
-        .retain(|row| match model.prepare(&row.smiles) {
-            Ok(_) => true,
-            Err(error) => {
-                skipped.push(Skipped {
-                    line: row.line,
-                    why: error.to_string(),
-                });
-                false
-            }
-        });
-    if skipped.is_empty() {
-        return Ok(());
-    }
-    molecules.skipped.extend(skipped);
-    molecules.skipped.sort_by_key(|row| row.line);
+    molecules.keep_representable(model)?;
     refuse_skipped(molecules, skip_invalid)?;
     if molecules.is_empty() {
         let message = format!(
             "{} holds no molecule that the model knows the tokens of",
-            molecules.source
+            molecules.source()
         );
         return Err(Failure::new(message));
     }
@@ -82,32 +56,29 @@ pub fn open(path: &Path) -> Outcome<Rows> {
     Ok(Rows::open(path)?)
 }
 
-fn refuse_skipped(molecules: &Molecules, skip_invalid: bool) -> Outcome {
-    match skip_invalid {
-        true => Ok(()),
-        false => refuse(
-            &molecules.source,
-            &molecules.skipped,
-            molecules.skipped.len(),
-        ),
+/// An error if there are bad rows, unless they are to be skipped.
+pub fn refuse_skipped(molecules: &Molecules, skip_invalid: bool) -> Outcome {
+    if skip_invalid {
+        Ok(())
+    } else {
+        refuse(molecules.source(), molecules.skipped())
     }
 }
 
-/// An error if there are bad rows, of which `rows` are the first.
-pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Outcome {
-    if count_of_all == 0 {
+/// An error if there are bad rows.
+pub fn refuse(source: &str, skipped: &SkippedRows) -> Outcome {
+    if skipped.count == 0 {
         return Ok(());
     }
-    let mut problems: Vec<String> = rows
-        .iter()
-        .take(NAMED)
+    let named = skipped.first.iter().take(NAMED);
+    let mut problems: Vec<String> = named
         .map(|row| format!("{source}:{}: {}", row.line, row.why))
         .collect();
-    if count_of_all > problems.len() {
-        problems.push(format!("and {} more", count_of_all - problems.len()));
+    if skipped.count > problems.len() {
+        problems.push(format!("and {} more", skipped.count - problems.len()));
     }
     let problems = problems.join("\n  ");
-    match count_of_all {
+    match skipped.count {
         1 => Err(Failure::new(format_args!(
             "{problems}\n(--skip-invalid leaves such rows out)"
         ))),
@@ -118,15 +89,15 @@ pub fn refuse(source: &str, rows: &[Skipped], count_of_all: usize) -> Outcome {
     }
 }
 
-/// Says which rows were left out, of which `rows` are the first.
-pub fn report_skipped(source: &str, rows: &[Skipped], count_of_all: usize) {
-    for row in rows.iter().take(NAMED) {
+/// Says which rows were left out.
+pub fn report_skipped(source: &str, skipped: &SkippedRows) {
+    for row in skipped.first.iter().take(NAMED) {
         output::say(&format_args!("skipped {source}:{}: {}", row.line, row.why));
     }
-    if count_of_all > 0 {
+    if skipped.count > 0 {
         output::say(&format_args!(
             "skipped {} of {source}",
-            count(count_of_all, "row")
+            count(skipped.count, "row")
         ));
     }
 }

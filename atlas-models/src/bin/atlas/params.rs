@@ -2,8 +2,8 @@
 
 use atlas_core::Params as _;
 use atlas_core::params::{Field, Kind, Schema};
+use atlas_core::train::TrainParams;
 use atlas_models::models;
-use atlas_models::train::TrainParams;
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;

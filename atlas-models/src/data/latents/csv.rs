@@ -6,7 +6,7 @@ use std::io;
 use atlas_core::{Error, Result};
 use csv::StringRecord;
 
-use super::{Sink, Source, column_name, columns, dimension};
+use super::{Sink, Source, column_name, columns, dimension, disk_error};
 
 pub(super) struct Writer<W: io::Write> {
     to: csv::Writer<W>,
@@ -120,13 +120,15 @@ impl<R: io::Read> Reader<R> {
                 .position()
                 .map_or(String::new(), |position| format!(":{}", position.line()));
             let why = match error.kind() {
-                csv::ErrorKind::Io(error) => error.to_string(),
                 csv::ErrorKind::Utf8 { err, .. } => {
                     format!("column {}: not UTF-8", err.field() + 1)
                 }
                 _ => error.to_string(),
             };
-            Error::new(format_args!("{}{place}: {why}", self.name))
+            match error.into_kind() {
+                csv::ErrorKind::Io(error) => disk_error("read", &self.name, error),
+                _ => Error::new(format_args!("{}{place}: {why}", self.name)),
+            }
         })
     }
 

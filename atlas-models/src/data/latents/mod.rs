@@ -22,6 +22,8 @@ use std::path::Path;
 
 use atlas_core::{Error, Result};
 
+use super::disk_error;
+
 /// How latents are laid out in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LatentFormat {
@@ -168,8 +170,7 @@ impl<'a> LatentReader<'a> {
             return Self::csv(io::stdin().lock(), "standard input");
         }
         let name = path.display().to_string();
-        let file = File::open(path)
-            .map_err(|error| Error::new(format_args!("cannot open {name}: {error}")))?;
+        let file = File::open(path).map_err(|error| disk_error("open", path, error))?;
         let source: Box<dyn Source> = match format {
             LatentFormat::Csv => Box::new(csv::Reader::new(file, name)?),
             LatentFormat::Npy => Box::new(npy::Reader::new(file, name)?),

@@ -1,11 +1,12 @@
 //! Latents as an array of NumPy (NEP 1, "A Simple File Format for NumPy Arrays").
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use atlas_core::{Error, Result};
 
-use super::{Sink, Source};
+use super::{Sink, Source, disk_error};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Bytes before the array of a file that is written: room for the largest shape, and a multiple
@@ -78,9 +79,8 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(file: File, name: String) -> Result<Self> {
         let mut from = BufReader::new(file);
-        let array = read_header(&mut from).and_then(|dictionary| understand(&dictionary));
-        let (element, rows, width) =
-            array.map_err(|why| Error::new(format_args!("{name}: {why}")))?;
+        let dictionary = read_header(&mut from, &name)?;
+        let (element, rows, width) = understand(&dictionary).map_err(|why| wrong(&name, why))?;
         Ok(Self {
             from,
             name,
@@ -90,39 +90,39 @@ impl Reader {
             done: 0,
         })
     }
+}
 
-    fn cut_off(&self, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Error::new(format_args!(
-                "{}: cut off: row {} of {} is not there",
-                self.name,
-                self.done + 1,
-                self.rows
-            )),
-            _ => Error::new(format_args!("cannot read {}: {error}", self.name)),
-        }
-    }
+fn wrong(name: &str, why: impl Display) -> Error {
+    Error::new(format_args!("{name}: {why}"))
+}
+
+/// Fills `bytes`; `missing` is what is wrong where the file ends before.
+fn fill(from: &mut impl Read, bytes: &mut [u8], name: &str, missing: impl Display) -> Result<()> {
+    from.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => wrong(name, missing),
+        _ => disk_error("read", name, error),
+    })
 }
 
 /// The text that describes the array.
-fn read_header(from: &mut impl Read) -> std::result::Result<String, String> {
+fn read_header(from: &mut impl Read, name: &str) -> Result<String> {
+    let not_npy = "not an array of NumPy: it does not begin as one";
+    let cut_off = "its header is cut off";
     let mut start = [0; 8];
-    let not_npy = |_| "not an array of NumPy: it does not begin as one".to_owned();
-    from.read_exact(&mut start).map_err(not_npy)?;
+    fill(from, &mut start, name, not_npy)?;
     if !start.starts_with(MAGIC) {
-        return Err("not an array of NumPy: it does not begin as one".to_owned());
+        return Err(wrong(name, not_npy));
     }
     let mut length = [0; 4];
     let digits = if start[6] == 1 { 2 } else { 4 };
-    let cut_off = |_| "its header is cut off".to_owned();
-    from.read_exact(&mut length[..digits]).map_err(cut_off)?;
+    fill(from, &mut length[..digits], name, cut_off)?;
     let length = u32::from_le_bytes(length) as usize;
     if length > LARGEST_HEADER {
-        return Err(format!("its header is of {length} bytes"));
+        return Err(wrong(name, format_args!("its header is of {length} bytes")));
     }
     let mut dictionary = vec![0; length];
-    from.read_exact(&mut dictionary).map_err(cut_off)?;
-    String::from_utf8(dictionary).map_err(|_| "its header is not text".to_owned())
+    fill(from, &mut dictionary, name, cut_off)?;
+    String::from_utf8(dictionary).map_err(|_| wrong(name, "its header is not text"))
 }
 
 /// What the header says: the type of the elements, the rows and the columns.
@@ -223,13 +223,12 @@ impl Source for Reader {
     fn read(&mut self, rows: usize, latents: &mut Vec<f32>) -> Result<()> {
         let mut bytes = vec![0; self.width * self.element.bytes];
         for _ in 0..rows.min(usize::try_from(self.rows - self.done).unwrap_or(usize::MAX)) {
-            self.from
-                .read_exact(&mut bytes)
-                .map_err(|error| self.cut_off(&error))?;
+            let (row, rows) = (self.done + 1, self.rows);
+            let cut_off = format_args!("cut off: row {row} of {rows} is not there");
+            fill(&mut self.from, &mut bytes, &self.name, cut_off)?;
             for (place, bytes) in bytes.chunks(self.element.bytes).enumerate() {
                 let value = self.element.read(bytes);
                 if !value.is_finite() {
-                    let row = self.done + 1;
                     return Err(Error::new(format_args!(
                         "{}: row {row}, column {}: {value} is not a finite number",
                         self.name,
@@ -240,12 +239,16 @@ impl Source for Reader {
             }
             self.done += 1;
         }
-        if self.done == self.rows && !matches!(self.from.read(&mut [0]), Ok(0)) {
-            return Err(Error::new(format_args!(
-                "{}: more follows the {} rows of its header",
-                self.name, self.rows
-            )));
+        if self.done < self.rows {
+            return Ok(());
         }
-        Ok(())
+        match self.from.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(wrong(
+                &self.name,
+                format_args!("more follows the {} rows of its header", self.rows),
+            )),
+            Err(error) => Err(disk_error("read", &self.name, error)),
+        }
     }
 }

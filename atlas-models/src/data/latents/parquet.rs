@@ -14,7 +14,7 @@ use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::Type;
 use atlas_core::{Error, Result};
 
-use super::{Sink, Source, column_name, columns};
+use super::{Sink, Source, column_name, columns, disk_error};
 
 /// Rows that are kept in memory until they are written together.
 const GROUP: usize = 8192;
@@ -112,6 +112,19 @@ fn into_io(error: ParquetError) -> io::Error {
     }
 }
 
+/// An error of the disk, or of what the file holds.
+fn read_error(name: &str, what: &str, error: ParquetError) -> Error {
+    let text = format!("{name}: {what}{error}");
+    let source = match error {
+        ParquetError::External(source) => source.downcast::<io::Error>().ok(),
+        _ => None,
+    };
+    match source {
+        Some(source) => disk_error("read", name, *source),
+        None => Error::new(text),
+    }
+}
+
 impl Sink for Writer {
     fn write(&mut self, smiles: &[&str], latents: &[f32]) -> io::Result<()> {
         for (smiles, latent) in smiles.iter().zip(latents.chunks(self.width.max(1))) {
@@ -156,7 +169,7 @@ impl Reader {
     pub(super) fn new(file: File, name: String) -> Result<Self> {
         let wrong = |why: String| Error::new(format_args!("{name}: {why}"));
         let from = SerializedFileReader::new(file)
-            .map_err(|error| wrong(format!("not a table of Parquet: {error}")))?;
+            .map_err(|error| read_error(&name, "not a table of Parquet: ", error))?;
         let metadata = from.metadata();
         let schema = metadata.file_metadata().schema_descr();
         let names: Vec<String> = schema
@@ -199,10 +212,6 @@ impl Reader {
         })
     }
 
-    fn unreadable(&self, error: &ParquetError) -> Error {
-        Error::new(format_args!("{}: {error}", self.name))
-    }
-
     /// Goes on to the next group that has rows; `false` at the end.
     fn enter_group(&mut self) -> Result<bool> {
         while self.group.rows_left == 0 {
@@ -212,13 +221,13 @@ impl Reader {
             let group = self
                 .from
                 .get_row_group(self.next_group)
-                .map_err(|error| self.unreadable(&error))?;
+                .map_err(|error| read_error(&self.name, "", error))?;
             let readers = self
                 .columns
                 .iter()
                 .map(|&place| group.get_column_reader(place))
                 .collect::<std::result::Result<_, _>>();
-            let readers = readers.map_err(|error| self.unreadable(&error))?;
+            let readers = readers.map_err(|error| read_error(&self.name, "", error))?;
             let rows_left = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
             drop(group);
             self.group = Group { readers, rows_left };
@@ -251,8 +260,7 @@ impl Source for Reader {
                     "a column is not of floats".to_owned(),
                 )),
             };
-            let values =
-                values.map_err(|error| Error::new(format_args!("{}: {error}", self.name)))?;
+            let values = values.map_err(|error| read_error(&self.name, "", error))?;
             for (row, value) in values.into_iter().enumerate() {
                 let value = value.filter(|value| value.is_finite()).ok_or_else(|| {
                     let (row, found) = (

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use atlas_core::Bundle;
-use atlas_models::train::Reached;
+use atlas_core::train::CheckpointSummary;
 
 use crate::failure::{Failure, Outcome};
 
@@ -83,13 +83,13 @@ impl RunFolder {
     }
 
     /// How far the run is whose checkpoint `folder` holds, if it holds one.
-    fn reached(folder: &Path) -> atlas_core::Result<Option<Reached>> {
+    fn reached(folder: &Path) -> atlas_core::Result<Option<CheckpointSummary>> {
         let checkpoint = match Bundle::open(Self::checkpoint_in(folder)) {
             Err(error) if error.is_not_found() => return Ok(None),
             bundle => bundle?.checkpoint()?,
         };
         checkpoint
-            .map(|checkpoint| Reached::of(&checkpoint))
+            .map(|checkpoint| CheckpointSummary::of(&checkpoint))
             .transpose()
     }
 

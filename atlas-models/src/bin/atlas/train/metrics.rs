@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use atlas_core::train::{EpochReport, StepReport};
 use atlas_core::{Error, Result};
 use atlas_models::metrics::Reconstruction;
-use atlas_models::train::{EpochReport, StepReport};
 use serde_json::{Map, Value, json};
 
 use crate::notes::scores;
@@ -44,7 +44,7 @@ impl Metrics {
         let parts: Map<String, Value> = step
             .parts
             .iter()
-            .map(|(name, part)| ((*name).to_owned(), json!(part)))
+            .map(|(name, part)| (name.clone(), json!(part)))
             .collect();
         self.line(&json!({
             "kind": "step",

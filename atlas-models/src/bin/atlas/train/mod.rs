@@ -11,8 +11,8 @@ mod watch;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use atlas_core::train::{self, Outcome as Ended, Stopped};
 use atlas_models::models::MoleculeAutoencoder;
-use atlas_models::train::{self, Outcome as Ended, Stopped};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
@@ -62,8 +62,8 @@ pub struct Args {
     /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
     #[arg(help_heading = "Data", long)]
     skip_invalid: bool,
-    /// Memory for the texts of molecules, and as much again for their tokens, beyond which they go
-    /// to temporary files in TMPDIR; some 56 bytes a molecule come on top [default: 512]
+    /// Memory for the texts of molecules, beyond which they go to a temporary file in TMPDIR; some
+    /// 40 bytes a molecule come on top [default: 512]
     #[arg(help_heading = "Data", long, value_name = "MIB")]
     memory: Option<usize>,
     /// Architecture; `atlas models` lists them [default: gru-vae]
@@ -155,12 +155,12 @@ pub fn run(args: Args) -> Outcome {
     let ended = match &plan.resumed {
         Some((checkpoint, _)) => train::resume(
             &mut *model,
-            &plan.examples,
+            &plan.training,
             &plan.run,
             checkpoint,
             &mut watch,
         ),
-        None => train::train(&mut *model, &plan.examples, &plan.run, &mut watch),
+        None => train::train(&mut *model, &plan.training, &plan.run, &mut watch),
     };
     let saved = watch.saved();
     drop(watch);
@@ -258,10 +258,10 @@ impl Plan {
             "{}: {} weights; {} to train on, {} held out; {} of {}{limit}",
             model.name(),
             grouped(elements),
-            molecules_of(&self.note.trained_on.data.source, self.molecules(), ""),
+            molecules_of(&self.note.trained_on.data.source, self.training.len(), ""),
             grouped(self.held_out.len()),
             count(self.run.params.epochs, "epoch"),
-            count(self.molecules().div_ceil(self.run.params.batch), "step"),
+            count(self.training.len().div_ceil(self.run.params.batch), "step"),
         ));
         if self.resumed.is_some() {
             let checkpoint = self.folder.checkpoint();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use atlas_core::Entry;
 use atlas_core::params::Schema;
-use atlas_models::data::Corpus;
+use atlas_models::data::Molecules;
 use atlas_models::models::{self, MoleculeAutoencoder, VOCABULARY};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use crate::failure::{Failure, Outcome};
 pub fn overrides(
     args: &Args,
     entry: &Entry<dyn MoleculeAutoencoder>,
-    data: Option<&Corpus>,
+    data: Option<&Molecules>,
     problems: &mut Problems,
 ) -> Value {
     let schema = entry.schema();
@@ -39,7 +39,7 @@ pub fn overrides(
         }
     }
     if schema.field(VOCABULARY).is_some() && overrides.get(VOCABULARY).is_none() {
-        match data.map(Corpus::vocabulary) {
+        match data.map(Molecules::vocabulary) {
             Some(Ok(vocabulary)) => overrides[VOCABULARY] = json!(vocabulary),
             Some(Err(error)) => problems.note(None, &error),
             // Without the data nothing is known of its tokens.

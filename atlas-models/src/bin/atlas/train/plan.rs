@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use atlas_core::train::Run;
 use atlas_core::{Bundle, Checkpoint, CreateOptions, LoadOptions};
-use atlas_models::chem::Smiles;
-use atlas_models::data::{Corpus, Examples, Memory, Split, TokenStore};
+use atlas_models::data::{MemoryLimit, Molecules, Split};
 use atlas_models::models::{self, DEFAULT_MODEL, MoleculeAutoencoder};
-use atlas_models::train::Run;
 use serde_json::{Map, Value, json};
 
 use super::folder::RunFolder;
@@ -37,8 +36,8 @@ pub struct Plan {
     pub pace: Duration,
     /// Whether there is a bundle that will be replaced.
     pub replaces: bool,
-    pub examples: TokenStore,
-    pub held_out: Vec<Smiles>,
+    pub training: Molecules,
+    pub held_out: Molecules,
     pub note: Note,
     /// What a run that goes on goes on from.
     pub resumed: Option<(Checkpoint, Record)>,
@@ -157,7 +156,7 @@ impl Plan {
         model: &mut dyn MoleculeAutoencoder,
         run: Run,
         settings: Settings,
-        data: Corpus,
+        mut data: Molecules,
         out: PathBuf,
         folder: impl FnOnce() -> Outcome<RunFolder>,
     ) -> Outcome<Self> {
@@ -172,22 +171,23 @@ impl Plan {
             molecules: held_out(&settings, data.len()),
             seed: settings.split_seed,
         };
-        let split = data.split(model, held_out.molecules, held_out.seed);
+        data.keep_representable(model)?;
+        let split = data.split(held_out.molecules, held_out.seed);
         let split = problems.take(split.map_err(Failure::from).and_then(|split| {
-            if !settings.skip_invalid {
-                molecules::refuse(data.source(), &split.skipped.first, split.skipped.count)?;
-            }
+            molecules::refuse_skipped(&data, settings.skip_invalid)?;
             Ok(split)
         }));
         problems.into_outcome()?;
         let split = split.ok_or_else(|| Failure::new("there is nothing to train on"))?;
-        for skipped in [data.skipped(), &split.skipped] {
-            molecules::report_skipped(data.source(), &skipped.first, skipped.count);
-        }
+        let Split {
+            training,
+            held_out: put_aside,
+        } = split;
+        molecules::report_skipped(data.source(), data.skipped());
         Ok(Self {
-            note: note(model, &run, &settings, &data, &split, held_out),
-            examples: split.training,
-            held_out: split.held_out,
+            note: note(model, &run, &settings, &data, held_out)?,
+            training,
+            held_out: put_aside,
             replaces: false,
             resumed: None,
             run,
@@ -196,11 +196,6 @@ impl Plan {
             folder: folder()?,
             pace: Duration::MAX,
         })
-    }
-
-    /// Molecules to train on.
-    pub fn molecules(&self) -> usize {
-        self.examples.len()
     }
 }
 
@@ -217,24 +212,15 @@ fn pace(args: &Args, problems: &mut Problems) -> Duration {
 }
 
 /// Reads the molecules; rows that are not SMILES are an error unless they are to be skipped.
-fn read(args: &Args, settings: &Settings) -> Outcome<Corpus> {
-    let mut memory = Memory::default();
+fn read(args: &Args, settings: &Settings) -> Outcome<Molecules> {
+    let mut limit = MemoryLimit::default();
     if let Some(mebibytes) = args.memory {
-        memory.most = mebibytes.saturating_mul(1 << 20);
+        limit.max_bytes = mebibytes.saturating_mul(1 << 20);
     }
-    let Some(path) = &settings.data else {
-        return Ok(Corpus::built_in(memory)?);
-    };
-    molecules::warn_of_terminal(path);
-    let data = Corpus::read(path, memory)?;
-    if !settings.skip_invalid {
-        molecules::refuse(data.source(), &data.skipped().first, data.skipped().count)?;
+    match &settings.data {
+        Some(path) => molecules::read(path, limit, settings.skip_invalid),
+        None => Ok(Molecules::built_in(limit)?),
     }
-    if data.is_empty() {
-        let source = data.source();
-        return Err(Failure::new(format_args!("{source} holds no molecule")));
-    }
-    Ok(data)
 }
 
 fn held_out(settings: &Settings, molecules: usize) -> usize {
@@ -244,7 +230,7 @@ fn held_out(settings: &Settings, molecules: usize) -> usize {
     settings.held_out.unwrap_or(usual)
 }
 
-fn check_held_out(settings: &Settings, data: &Corpus, problems: &mut Problems) {
+fn check_held_out(settings: &Settings, data: &Molecules, problems: &mut Problems) {
     let (held_out, molecules) = (held_out(settings, data.len()), data.len());
     if held_out >= molecules {
         problems.add(format!(
@@ -255,7 +241,8 @@ fn check_held_out(settings: &Settings, data: &Corpus, problems: &mut Problems) {
 }
 
 fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Problems) {
-    let names: Vec<&str> = model.weights().iter().map(|weight| weight.name).collect();
+    let weights = model.weights();
+    let names: Vec<&str> = weights.iter().map(|weight| &*weight.name).collect();
     let known = if names.is_empty() {
         "none".to_owned()
     } else {
@@ -287,22 +274,21 @@ fn note(
     model: &dyn MoleculeAutoencoder,
     run: &Run,
     settings: &Settings,
-    data: &Corpus,
-    split: &Split,
+    data: &Molecules,
     held_out: HeldOut,
-) -> Note {
+) -> Outcome<Note> {
     let data = Data {
         source: data.source().to_owned(),
-        digest: split.digest.clone(),
-        molecules: split.molecules,
-        skipped: data.skipped().count + split.skipped.count,
+        digest: data.digest()?,
+        molecules: data.len(),
+        skipped: data.skipped().count,
     };
     let weights: Map<String, Value> = model
         .weights()
         .iter()
-        .map(|weight| (weight.name.to_owned(), json!(run.weight(weight))))
+        .map(|weight| (weight.name.to_string(), json!(run.weight(weight))))
         .collect();
-    Note {
+    Ok(Note {
         trained_on: TrainedOn { data, held_out },
         settings: json!({
             "seed": settings.seed,
@@ -311,5 +297,5 @@ fn note(
             "weights": weights,
             "train": settings.train,
         }),
-    }
+    })
 }

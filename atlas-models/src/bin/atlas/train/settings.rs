@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use atlas_core::Params;
 use atlas_core::params::ParamValue;
-use atlas_models::train::{Run, TrainParams};
+use atlas_core::train::{Run, TrainParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use atlas_core::train::{Control, EpochReport, Observer, StepReport, Training};
 use atlas_core::{Checkpoint, Result};
-use atlas_models::chem::Smiles;
+use atlas_models::data::Molecules;
 use atlas_models::metrics::{Reconstruction, reconstruction};
 use atlas_models::models::MoleculeAutoencoder;
-use atlas_models::train::{Control, EpochReport, EventFile, Observer, StepReport, Training};
+use atlas_models::train::EventFile;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -74,7 +75,7 @@ pub struct Saved {
 /// Watches training.
 pub struct Watch<'a> {
     out: &'a Path,
-    held_out: &'a [Smiles],
+    held_out: &'a Molecules,
     note: &'a Note,
     folder: &'a RunFolder,
     record: Record,
@@ -159,11 +160,11 @@ impl<'a> Watch<'a> {
         is_last: bool,
     ) -> Result<Option<Reconstruction>> {
         let most = if is_last { usize::MAX } else { SAMPLE };
-        let molecules = &self.held_out[..self.held_out.len().min(most)];
+        let molecules = self.held_out.first(most);
         if molecules.is_empty() {
             return Ok(None);
         }
-        reconstruction(model, molecules, &mut |_| {}).map(Some)
+        reconstruction(model, &molecules, &mut |_| {}).map(Some)
     }
 
     fn record_epoch(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Value {
@@ -363,7 +364,7 @@ mod tests {
             step: 190,
             examples: 128,
             loss: 40.0,
-            parts: vec![("reconstruction", 30.0), ("kl", 10.0)],
+            parts: vec![("reconstruction".to_owned(), 30.0), ("kl".to_owned(), 10.0)],
             learning_rate: 1e-3,
             gradient_norm: 1.0,
             elapsed: Duration::from_secs(30),
@@ -377,7 +378,7 @@ mod tests {
         );
         let next = StepReport {
             loss: 20.0,
-            parts: vec![("reconstruction", 10.0), ("kl", 10.0)],
+            parts: vec![("reconstruction".to_owned(), 10.0), ("kl".to_owned(), 10.0)],
             ..step
         };
         assert!(
