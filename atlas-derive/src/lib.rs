@@ -89,7 +89,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   parameter or a tensor is added, removed, renamed or means something else.
 ///   *When absent: 1.*
 /// - **`migrate(1 => path, 2 => path)`**: How a bundle of each older version becomes one of the
-///   next: a `fn(&mut Migrating) -> Result<()>` for every version before this one.
+///   next: a `fn(&mut Snapshot) -> Result<()>` for every version before this one.
 ///   *When absent: there are no older versions. A missing step is a compile error.*
 /// - **`validate = path`**: A constraint across parameters: a `fn(&MlpParams) -> Result<(), E>`
 ///   where `E: Display`. It runs once every parameter satisfies its own constraint.
@@ -98,7 +98,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   and compared when it is loaded.
 ///   *When absent: the behaviour of a loaded model is not checked.*
 /// - **`build = path`**: Builds all networks at once, where one needs another: a `fn(&MlpParams,
-///   &Networks) -> Result<(A, B), E>` where `E: Into<Error>`, returning the networks in the order
+///   &NetworkBuilder) -> Result<(A, B), E>` where `E: Into<Error>`, returning the networks in the order
 ///   of their fields, or the network itself if there is one.
 ///   *When absent: each network builds itself.*
 /// - **`params = Sizes`**: The name of the parameters struct.
@@ -183,7 +183,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///     Ok(params.vocabulary.iter().map(String::len).max().unwrap_or(0))
 /// }
 ///
-/// fn build(params: &TaggerParams, networks: &atlas_core::Networks) -> candle_core::Result<(Linear, Linear)> {
+/// fn build(params: &TaggerParams, networks: &atlas_core::NetworkBuilder) -> candle_core::Result<(Linear, Linear)> {
 ///     let tokens = params.vocabulary.len();
 ///     let encoder = linear(tokens, params.hidden_size, networks.builder("encoder")?)?;
 ///     let head = linear(encoder.weight().dim(0)?, tokens, networks.builder("head")?)?;

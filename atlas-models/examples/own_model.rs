@@ -6,10 +6,10 @@
 //! cargo run --release --example own_model -- encode runs/token-bag -i molecules.smi -o z.npy
 //! ```
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use atlas_core::prelude::*;
-use atlas_core::{Error, GoldenInputs, Result, Weight};
 use atlas_models::chem::{Smiles, Tokens, Vocabulary};
 use atlas_models::{cli, models};
 use candle_core::{DType, Tensor};
@@ -64,7 +64,7 @@ impl TokenBag {
     }
 
     /// How often each token occurs, `[batch, vocabulary]`.
-    fn counts(&self, batch: &[&Tokens]) -> Result<Tensor> {
+    fn counts(&self, batch: &[Tokens]) -> Result<Tensor> {
         let width = self.vocabulary.len();
         let mut counts = vec![0f32; batch.len() * width];
         for (row, tokens) in counts.chunks_mut(width).zip(batch) {
@@ -99,7 +99,7 @@ impl Encoder for TokenBag {
                 .map_err(|error| error.within(format_args!("input {index}")))
         });
         let tokens = inputs.collect::<Result<Vec<_>>>()?;
-        let counts = self.counts(&tokens.iter().collect::<Vec<_>>())?;
+        let counts = self.counts(&tokens)?;
         Ok(self.encoder.forward(&counts)?)
     }
 }
@@ -128,34 +128,34 @@ impl Sampler for TokenBag {
 
 impl Objective for TokenBag {
     type Input = Smiles;
-    type Example = Tokens;
 
-    fn prepare(&self, input: &Smiles) -> Result<Tokens> {
-        self.tokens(input)
+    fn size(&self, input: &Smiles) -> Result<usize> {
+        Ok(self.tokens(input)?.len())
     }
 
-    fn weights(&self) -> &'static [Weight] {
-        &[SIZE]
+    fn weights(&self) -> Vec<LossWeight> {
+        vec![SIZE]
     }
 
-    fn loss(&self, batch: &[&Tokens], step: &mut Step) -> Result<Loss> {
-        let counts = self.counts(batch)?;
+    fn loss(&self, batch: &[&Smiles], step: &mut Step) -> Result<Loss> {
+        let tokens = batch.iter().map(|smiles| self.tokens(smiles));
+        let counts = self.counts(&tokens.collect::<Result<Vec<_>>>()?)?;
         let latents = self.encoder.forward(&counts)?;
         let error = (self.decoder.forward(&latents)? - counts)?.sqr()?;
         let error = (error.sum_all()? / batch.len() as f64)?;
         let size = latents.sqr()?.mean_all()?;
         Ok(Loss {
             total: (&error + (&size * step.weight(&SIZE))?)?,
-            parts: vec![("error", error), ("size", size)],
+            parts: vec![("error".into(), error), ("size".into(), size)],
         })
     }
 }
 
 /// Keeps the latents where the prior draws them.
-const SIZE: Weight = Weight {
-    name: "size",
+const SIZE: LossWeight = LossWeight {
+    name: Cow::Borrowed("size"),
     default: 0.01,
-    doc: "the latents' mean square",
+    doc: Cow::Borrowed("the latents' mean square"),
 };
 
 impl Golden for TokenBag {

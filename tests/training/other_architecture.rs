@@ -7,7 +7,7 @@ use atlas_core::prelude::*;
 use atlas_core::train::{
     self, Control, EpochReport, Observer, Run, StepReport, TrainParams, Training,
 };
-use atlas_core::{Bundle, Entry, Error, GoldenInputs, Result};
+use atlas_core::{Bundle, RegisteredModel, Registry};
 use atlas_models::chem::{self, END, Smiles, Vocabulary};
 use atlas_models::models::{self, MoleculeAutoencoder};
 use candle_core::{D, DType, Device, Tensor};
@@ -219,7 +219,7 @@ fn molecules() -> Vec<Smiles> {
 
 /// The vocabulary of the molecules and, for models that have them, small layers with dropout
 /// between them: how large layers are changes nothing of what is tested here.
-fn overrides(entry: &Entry<dyn MoleculeAutoencoder>, molecules: &[Smiles]) -> serde_json::Value {
+fn overrides(entry: &RegisteredModel<dyn MoleculeAutoencoder>, molecules: &[Smiles]) -> serde_json::Value {
     let vocabulary = Vocabulary::build(molecules).unwrap();
     let mut overrides = serde_json::json!({ "vocabulary": vocabulary.tokens() });
     let schema = entry.schema();
@@ -237,7 +237,7 @@ fn overrides(entry: &Entry<dyn MoleculeAutoencoder>, molecules: &[Smiles]) -> se
 /// A new model of that name.
 fn create(name: &str, molecules: &[Smiles], seed: u64) -> Box<dyn MoleculeAutoencoder> {
     let registry = registry();
-    let overrides = overrides(registry.entry(name).unwrap(), molecules);
+    let overrides = overrides(registry.model(name).unwrap(), molecules);
     let options = CreateOptions::new().seed(seed);
     registry.create(name, &overrides, options).unwrap()
 }
@@ -284,7 +284,9 @@ impl Observer<AnyAutoencoder> for Stop<'_> {
         if step.step < self.0 {
             return Ok(Control::Continue);
         }
-        model.save_checkpoint(self.1, &training.checkpoint()?)?;
+        let mut snapshot = model.snapshot()?;
+        snapshot.checkpoint = Some(training.checkpoint()?);
+        snapshot.save(self.1)?;
         Ok(Control::Stop)
     }
 }
@@ -296,7 +298,7 @@ fn every_registered_architecture_goes_on_as_if_it_had_not_stopped() {
     let molecules = &molecules()[..48];
     let mut run = run(2);
     run.params.batch = 16;
-    for entry in registry().entries() {
+    for entry in registry().models() {
         let create = || create(entry.name(), molecules, 3);
         let mut whole = create();
         train::train(&mut *whole, &molecules, &run, &mut ()).unwrap();
@@ -304,7 +306,7 @@ fn every_registered_architecture_goes_on_as_if_it_had_not_stopped() {
         let mut stopped = create();
         train::train(&mut *stopped, &molecules, &run, &mut Stop(2, &path)).unwrap();
         let options = LoadOptions::new().trainable(true);
-        let mut resumed = registry().load_with(&path, options).unwrap();
+        let mut resumed = registry().load_with(&path, &options).unwrap();
         let checkpoint = Bundle::open(&path).unwrap().checkpoint().unwrap().unwrap();
         train::resume(&mut *resumed, &molecules, &run, &checkpoint, &mut ()).unwrap();
         let digests = [&whole, &resumed].map(|model| model.digest().unwrap());
@@ -316,7 +318,7 @@ fn every_registered_architecture_goes_on_as_if_it_had_not_stopped() {
 fn the_training_function_trains_every_registered_architecture() {
     let molecules = molecules();
     let registry = registry();
-    let names: Vec<_> = registry.entries().map(|entry| entry.name()).collect();
+    let names: Vec<_> = registry.models().map(|entry| entry.name()).collect();
     assert!(
         names.contains(&"flat-autoencoder") && names.contains(&models::DEFAULT_MODEL),
         "{names:?}"
@@ -347,7 +349,7 @@ fn another_architecture_learns_is_saved_and_is_loaded_by_name() {
         "{exact} of 100 molecules that it was trained on came back"
     );
 
-    model.save(&path).unwrap();
+    model.snapshot().unwrap().save(&path).unwrap();
     let loaded = registry().load(&path).unwrap();
     assert_eq!(
         (loaded.name(), loaded.digest().unwrap()),

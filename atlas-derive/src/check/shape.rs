@@ -38,8 +38,8 @@ fn named(ty: &TypePath) -> Result<Shape, &'static str> {
     }
     Ok(match last.ident.to_string().as_str() {
         "bool" => Shape::Bool,
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => Shape::Integer,
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => Shape::Integer,
+        "u8" | "u16" | "u32" | "u64" | "usize" => Shape::Integer,
+        "i8" | "i16" | "i32" | "i64" | "isize" => Shape::Integer,
         "f32" => Shape::F32,
         "f64" => Shape::F64,
         "String" => Shape::Text,

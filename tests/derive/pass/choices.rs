@@ -1,5 +1,6 @@
 //! Enums whose variants are names.
 
+use atlas_core::ParamValue;
 use atlas_core::prelude::*;
 use serde_json::json;
 

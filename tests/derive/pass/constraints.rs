@@ -1,5 +1,6 @@
 //! Constraints, and what is said at run time of a value outside them.
 
+use atlas_core::ParamValue;
 use atlas_core::prelude::*;
 use serde_json::json;
 

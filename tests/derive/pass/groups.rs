@@ -1,5 +1,6 @@
 //! Groups of parameters inside a model.
 
+use atlas_core::ParamValue;
 use atlas_core::prelude::*;
 use candle_nn::{Linear, VarBuilder, linear};
 use serde_json::json;
@@ -66,7 +67,7 @@ fn a_group_without_default_takes_its_own() {
     );
     assert_eq!((&params.extra, &params.more), (&None, &Vec::new()));
     assert_eq!(
-        AutoencoderParams::schema().defaults().unwrap(),
+        AutoencoderParams::schema().complete(&json!({})),
         params.to_json()
     );
     let model = Autoencoder::create(params).unwrap();

@@ -40,7 +40,7 @@ fn a_model_says_what_it_is() {
     );
     assert_eq!(Mlp::NETWORKS, ["net"]);
     assert!(Mlp::migrations().is_empty());
-    assert!(Mlp::behaviour().is_none());
+    assert!(Mlp::golden().is_none());
 }
 
 #[test]
@@ -129,12 +129,12 @@ struct Pair {
     tail: Linear,
 }
 
-fn longest(params: &PairParams) -> atlas_core::Result<usize> {
+fn longest(params: &PairParams) -> Result<usize> {
     Ok(params.words.iter().map(String::len).max().unwrap_or(0))
 }
 
 impl Pair {
-    fn tail(params: &PairParams, vb: VarBuilder<'_>) -> atlas_core::Result<Linear> {
+    fn tail(params: &PairParams, vb: VarBuilder<'_>) -> Result<Linear> {
         Ok(linear(params.width, 1, vb)?)
     }
 }
@@ -163,7 +163,7 @@ struct Tied {
 
 fn build_tied(
     params: &TiedParams,
-    networks: &atlas_core::Networks,
+    networks: &atlas_core::NetworkBuilder,
 ) -> candle_core::Result<(Linear, Linear)> {
     let first = linear(params.width, 3, networks.builder("first")?)?;
     let outputs = first.weight().dim(0)?;
@@ -178,7 +178,7 @@ struct Alone {
     net: Linear,
 }
 
-fn build_alone(_: &AloneParams, networks: &atlas_core::Networks) -> candle_core::Result<Linear> {
+fn build_alone(_: &AloneParams, networks: &atlas_core::NetworkBuilder) -> candle_core::Result<Linear> {
     linear(1, 1, networks.builder("net")?)
 }
 
@@ -206,7 +206,7 @@ struct Captured {
     vb: Linear,
 }
 
-fn json(params: &CapturedParams) -> atlas_core::Result<usize> {
+fn json(params: &CapturedParams) -> Result<usize> {
     Ok(params.params + params.networks)
 }
 

@@ -1,5 +1,6 @@
 //! Raw identifiers lose their `r#` wherever a name is written.
 
+use atlas_core::ParamValue;
 use atlas_core::prelude::*;
 use candle_nn::{Linear, VarBuilder, linear};
 use serde_json::json;
@@ -16,7 +17,7 @@ struct r#match {
     r#struct: Linear,
 }
 
-fn r#if(params: &matchParams) -> atlas_core::Result<usize> {
+fn r#if(params: &matchParams) -> Result<usize> {
     Ok(params.r#type + 1)
 }
 

@@ -86,7 +86,7 @@ struct Model {
     net: ::candle_nn::Linear,
 }
 
-fn migrate(_: &mut ::atlas_core::Migrating) -> ::atlas_core::Result<()> {
+fn migrate(_: &mut ::atlas_core::Snapshot) -> ::atlas_core::Result<()> {
     ::std::result::Result::Ok(())
 }
 

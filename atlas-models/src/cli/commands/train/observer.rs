@@ -341,7 +341,7 @@ mod tests {
             step: 190,
             examples: 128,
             loss: 40.0,
-            parts: vec![("reconstruction", 30.0), ("kl", 10.0)],
+            parts: vec![("reconstruction".to_owned(), 30.0), ("kl".to_owned(), 10.0)],
             learning_rate: 1e-3,
             gradient_norm: 1.0,
             elapsed: Duration::from_secs(30),
@@ -355,7 +355,7 @@ mod tests {
         );
         let next = StepReport {
             loss: 20.0,
-            parts: vec![("reconstruction", 10.0), ("kl", 10.0)],
+            parts: vec![("reconstruction".to_owned(), 10.0), ("kl".to_owned(), 10.0)],
             ..step
         };
         assert!(
