@@ -219,7 +219,10 @@ fn molecules() -> Vec<Smiles> {
 
 /// The vocabulary of the molecules and, for models that have them, small layers with dropout
 /// between them: how large layers are changes nothing of what is tested here.
-fn overrides(entry: &RegisteredModel<dyn MoleculeAutoencoder>, molecules: &[Smiles]) -> serde_json::Value {
+fn overrides(
+    entry: &RegisteredModel<dyn MoleculeAutoencoder>,
+    molecules: &[Smiles],
+) -> serde_json::Value {
     let vocabulary = Vocabulary::build(molecules).unwrap();
     let mut overrides = serde_json::json!({ "vocabulary": vocabulary.tokens() });
     let schema = entry.schema();
