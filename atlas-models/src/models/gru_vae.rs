@@ -5,7 +5,7 @@ use std::sync::Arc;
 use atlas_core::prelude::*;
 use atlas_core::{Error, GoldenInputs, Result, Weight};
 use candle_core::Tensor;
-use candle_nn::{Init, Module, VarBuilder};
+use candle_nn::{Embedding, Module, VarBuilder};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -57,7 +57,7 @@ pub struct GruVae {
     #[derived(with = tokenizer)]
     tokenizer: Vocabulary,
 
-    #[network]
+    #[network(with = embedding)]
     embedding: Embedding,
     #[network]
     encoder: GruEncoder,
@@ -89,22 +89,8 @@ impl GruVaeParams {
 }
 
 /// A vector for each token, shared by reading and writing.
-struct Embedding {
-    /// `[vocabulary, embedding]`
-    weight: Tensor,
-}
-
-impl Embedding {
-    fn new(params: &GruVaeParams, vb: VarBuilder) -> candle_core::Result<Self> {
-        let shape = (params.vocabulary.len(), params.embedding_width());
-        let normal = Init::Randn {
-            mean: 0.0,
-            stdev: 1.0,
-        };
-        Ok(Self {
-            weight: vb.get_with_hints(shape, "weight", normal)?,
-        })
-    }
+fn embedding(params: &GruVaeParams, vb: VarBuilder) -> candle_core::Result<Embedding> {
+    candle_nn::embedding(params.vocabulary.len(), params.embedding_width(), vb)
 }
 
 /// Tokens to the mean and logarithmic variance of the latent.
@@ -177,7 +163,7 @@ impl GruVae {
         let Packed { packing, ids } = Packed::new(&framed)?;
         let input = GruInput::Tokens {
             ids: &ids,
-            embedding: &self.embedding.weight,
+            embedding: self.embedding.embeddings(),
             constant: None,
         };
         let output = self.run(&self.encoder.gru, &packing, input, None, step)?;
@@ -212,7 +198,7 @@ impl GruVae {
         let initial = self.initial(latents)?;
         let input = GruInput::Tokens {
             ids: &ids,
-            embedding: &self.embedding.weight,
+            embedding: self.embedding.embeddings(),
             constant: Some(latents),
         };
         let output = self.run(&self.decoder.gru, &packing, input, Some(&initial), step)?;
@@ -257,7 +243,7 @@ impl GruVae {
         let initial = self.initial(&latents)?;
         let decoder = nn::GruDecoder::new(
             &self.decoder.gru,
-            &self.embedding.weight,
+            self.embedding.embeddings(),
             &self.decoder.logits,
         )?;
         let state = decoder.start(batch, Some(&initial), Some(&latents))?;
@@ -352,7 +338,7 @@ impl Objective for GruVae {
         };
         let (logits, targets) = self.teacher_forced(&latents, batch, step)?;
         let count = batch.len() as f64;
-        let reconstruction = (softmax_cross_entropy(&logits, &targets, None)?.sum / count)?;
+        let reconstruction = (softmax_cross_entropy(&logits, &targets)? / count)?;
         // Kingma and Welling 2014, appendix B.
         let kl = ((log_variance.exp()? + mean.sqr()?)? - (log_variance + 1.0)?)?;
         let kl = (kl.sum_all()? * (0.5 / count))?;
