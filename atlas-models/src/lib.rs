@@ -8,7 +8,7 @@
 //! | [`models`] | the architectures, and the [interface](models::MoleculeAutoencoder) they share |
 //! | [`train`] | the training loop, which knows no architecture |
 //! | [`metrics`] | how good a reconstruction is |
-#![deny(missing_docs)]
+#![deny(missing_docs, unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod chem;

@@ -231,7 +231,7 @@ impl GruVae {
     }
 
     /// The strings of latents `[batch, latent]`, token by token.
-    fn write(&self, latents: &Tensor, choice: nn::Choice) -> Result<Vec<String>> {
+    fn write(&self, latents: &Tensor, choice: nn::TokenChoice) -> Result<Vec<String>> {
         let (batch, width) = latents.dims2()?;
         if width != self.latent_size {
             return Err(Error::new(format_args!(
@@ -241,7 +241,7 @@ impl GruVae {
         }
         let latents = latents.detach();
         let initial = self.initial(&latents)?;
-        let decoder = nn::GruDecoder::new(
+        let decoder = nn::GruTokenModel::new(
             &self.decoder.gru,
             self.embedding.embeddings(),
             &self.decoder.logits,
@@ -292,7 +292,7 @@ impl Decoder for GruVae {
     type Output = String;
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<String>> {
-        self.write(latents, nn::Choice::Greedy)
+        self.write(latents, nn::TokenChoice::Greedy)
     }
 }
 
@@ -302,7 +302,7 @@ impl Sampler for GruVae {
     }
 
     fn sample(&self, latents: &Tensor, draws: Draws, temperature: f64) -> Result<Vec<String>> {
-        let choice = nn::Choice::Sample {
+        let choice = nn::TokenChoice::Sample {
             temperature,
             seed: draws.seed,
             first_stream: draws.first,

@@ -1,8 +1,8 @@
 //! The loss of predicting tokens.
 
 use super::activation::exp;
-use super::graph::{self, Backward, read};
-use super::lanes::{Isa, Kernel, Lanes, Real};
+use super::custom_op::{self, Backward, read};
+use super::simd::{InstructionSet, Kernel, Real, Register, Supported};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::ops::log_softmax;
 
@@ -40,22 +40,17 @@ fn composed(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
 
 fn fused<T: Real>(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     let (rows, vocabulary) = logits.dims2()?;
-    let (sum, gradient) = read(logits, |logits: &[T]| {
-        let mut gradient = vec![T::zero(); logits.len()];
-        let sum = Isa::detect().run(Losses {
+    let mut gradient = vec![T::zero(); rows * vocabulary];
+    let sum = read([logits], |[logits]: [&[T]; 1]| {
+        InstructionSet::detect().run(Losses {
             logits,
             targets,
             vocabulary,
             gradient: &mut gradient,
-        });
-        (sum, gradient)
+        })
     })?;
-    let sum = T::from_f64(sum);
-    if !graph::tracks(&[logits]) {
-        return Tensor::full(sum, (), &Device::Cpu);
-    }
     let gradient = Tensor::from_vec(gradient, (rows, vocabulary), &Device::Cpu)?;
-    graph::record(&[logits], vec![sum], (), Loss { gradient })
+    custom_op::record(&[logits], vec![T::from_f64(sum)], (), Loss { gradient })
 }
 
 /// The losses' sum; leaves its gradient by the logits: the softmax, less one at the target.
@@ -71,7 +66,7 @@ impl<T: Real> Kernel for Losses<'_, T> {
     type Output = f64;
 
     #[inline(always)]
-    unsafe fn run<V: Lanes<Real = T>>(self) -> f64 {
+    fn run<R: Register<Real = T>>(self, simd: Supported<R>) -> f64 {
         let mut total = 0.0;
         let rows = self.logits.chunks_exact(self.vocabulary.max(1));
         let gradients = self.gradient.chunks_exact_mut(self.vocabulary.max(1));
@@ -82,14 +77,10 @@ impl<T: Real> Kernel for Losses<'_, T> {
                     max = logit;
                 }
             }
-            // SAFETY: both chunks have the vocabulary's length; the instruction set is present.
-            unsafe {
-                for start in (0..logits.len()).step_by(V::COUNT) {
-                    let count = V::COUNT.min(logits.len() - start);
-                    let x = V::load_first(logits.as_ptr().add(start), count);
-                    let [weight] = exp([x.sub(V::splat(max))]);
-                    weight.store_first(gradient.as_mut_ptr().add(start), count);
-                }
+            let chunks = logits.chunks(R::LANES);
+            for (logits, gradient) in chunks.zip(gradient.chunks_mut(R::LANES)) {
+                let [weight] = exp(simd, [simd.load(logits).sub(simd.splat(max))]);
+                weight.store(gradient);
             }
             let mut sum = T::zero();
             for &element in gradient.iter() {
@@ -118,7 +109,6 @@ impl Backward for Loss {
 
     fn backward(
         &self,
-        _inputs: &[Tensor],
         _wanted: &[bool],
         _output: &Tensor,
         gradient: &Tensor,
@@ -130,7 +120,7 @@ impl Backward for Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::differences::assert_gradients;
+    use crate::nn::finite_differences::assert_gradients;
     use candle_core::Var;
 
     fn logits(rows: usize, vocabulary: usize, scale: f64) -> Result<Tensor> {
@@ -175,7 +165,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_agrees_with_candles_operations() -> Result<()> {
-        Isa::each(|| {
+        InstructionSet::each(|| {
             for vocabulary in [1, 3, 16, 17, 70] {
                 let logits = Var::from_tensor(&logits(6, vocabulary, 6.0)?)?;
                 let targets: Vec<u32> = (0..6).map(|row| row * 5 % vocabulary as u32).collect();

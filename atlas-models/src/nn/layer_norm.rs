@@ -69,7 +69,7 @@ impl Module for LayerNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::differences::assert_gradients;
+    use crate::nn::finite_differences::assert_gradients;
     use candle_core::{Device, Var};
     use candle_nn::VarMap;
 
