@@ -14,9 +14,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_models::nn::{Gru, Lstm, Packing, SequenceInput, softmax_cross_entropy};
+use atlas_models::nn::{Gru, GruInput, Packing, softmax_cross_entropy};
 use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::rnn::{GRUConfig, LSTMConfig, RNN, gru, lstm};
+use candle_nn::rnn::{GRUConfig, RNN, gru};
 use candle_nn::{VarBuilder, VarMap, loss};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main};
@@ -116,7 +116,7 @@ fn bench_gru(criterion: &mut Criterion) {
         let ours = Gru::new(WIDTH, WIDTH, 1, builder(&map).pp("atlas"))?;
         layer(criterion, "gru", "atlas", || {
             Ok(ours
-                .forward(&packing, SequenceInput::Rows(&rows), None, None)?
+                .forward(&packing, GruInput::Rows(&rows), None, None)?
                 .rows)
         });
         let sequences = by_sequence(&rows)?;
@@ -134,30 +134,6 @@ fn bench_gru(criterion: &mut Criterion) {
     run(criterion).unwrap();
 }
 
-fn bench_lstm(criterion: &mut Criterion) {
-    let run = |criterion: &mut Criterion| -> Result<()> {
-        let (map, rows, packing) = setting()?;
-        let ours = Lstm::new(WIDTH, WIDTH, 1, builder(&map).pp("atlas"))?;
-        layer(criterion, "lstm", "atlas", || {
-            Ok(ours
-                .forward(&packing, SequenceInput::Rows(&rows), None, None)?
-                .rows)
-        });
-        let sequences = by_sequence(&rows)?;
-        let theirs = lstm(
-            WIDTH,
-            WIDTH,
-            LSTMConfig::default(),
-            builder(&map).pp("candle"),
-        )?;
-        layer(criterion, "lstm", "candle", || {
-            theirs.states_to_tensor(&theirs.seq(&sequences)?)
-        });
-        products(criterion, "lstm", 4)
-    };
-    run(criterion).unwrap();
-}
-
 fn bench_cross_entropy(criterion: &mut Criterion) {
     let run = |criterion: &mut Criterion| -> Result<()> {
         let logits = Var::from_tensor(&random((ROWS, VOCABULARY))?)?;
@@ -166,8 +142,8 @@ fn bench_cross_entropy(criterion: &mut Criterion) {
         let mut group = group(criterion, "cross-entropy backward");
         group.bench_function("atlas", |bencher| {
             bencher.iter(|| {
-                let loss = softmax_cross_entropy(&logits, &targets, None).unwrap();
-                black_box(loss.sum.backward().unwrap())
+                let loss = softmax_cross_entropy(&logits, &targets).unwrap();
+                black_box(loss.backward().unwrap())
             });
         });
         group.bench_function("candle", |bencher| {
@@ -181,5 +157,5 @@ fn bench_cross_entropy(criterion: &mut Criterion) {
     run(criterion).unwrap();
 }
 
-criterion_group!(benches, bench_gru, bench_lstm, bench_cross_entropy);
+criterion_group!(benches, bench_gru, bench_cross_entropy);
 criterion_main!(benches);

@@ -1,50 +1,39 @@
-//! A GRU-VAE of MOSES' shape on this machine's CPU, timed as the PyTorch program of the same
-//! shape times itself, on the same batches.
+//! [`GruVae`] in its usual shape, that of MOSES, on this machine's CPU: timed as the PyTorch program
+//! of the same shape times itself, on the same batches.
 //!
 //! ```text
 //! cargo run --release --example throughput -- molecules.smi --batch 128 --steps 6
 //! ```
 //!
 //! Prints one JSON object a line, with times as PyTorch's program takes them: the mean over all
-//! steps, after two that do not count. Tokens are characters; batches are consecutive slices of
-//! the file shuffled as Python's `random.shuffle` does, each sorted by length.
+//! steps, after two that do not count. Batches are consecutive slices of the file shuffled as
+//! Python's `random.shuffle` does.
 //!
-//! - `train` is the whole step: forward, backward, clipping, optimiser. `product_share` is its
-//!   rate in the large products over that of a bare product, measured between the steps.
-//! - `sample` ends each molecule at its end token, where PyTorch's program runs all 80 steps:
-//!   compare tokens a second for the speed of a step, molecules a second for what a user sees.
+//! - Tokens are those of SMILES, start and end included, where PyTorch's program has characters: a
+//!   molecule of ZINC has 39 and two, not 45 and two. Compare molecules a second.
+//! - `train` is the whole step: tokens, forward, backward, clipping, optimiser. `product_share` is
+//!   its rate in the large products over that of a bare product, measured between the steps.
+//! - `sample` ends each molecule at its end token, where PyTorch's program runs all 80 steps.
 //! - `peak_mb` is the most memory that the process has held so far.
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
+use atlas_core::prelude::*;
 use atlas_core::train::{AdamW, AdamWParams};
-use atlas_models::nn::{
-    Choice, Decoding, Gru, GruDecoder, GruInput, Linear, Packing, decode, softmax_cross_entropy,
-};
-use candle_core::{DType, Device, Tensor, Var};
-use candle_nn::{Init, Module, VarBuilder, VarMap};
+use atlas_models::chem::{Lexer, Smiles, Vocabulary};
+use atlas_models::models::{GruVae, GruVaeParams};
+use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use rand_mt::Mt;
 use serde_json::{Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const BEGIN: u32 = 1;
-const END: u32 = 2;
-/// The ids below it are special.
-const FIRST_CHARACTER: u32 = 4;
-
-const LATENT: usize = 128;
-const ENCODER: usize = 256;
-const DECODER: usize = 512;
-const LAYERS: usize = 3;
-
 const WARM_UP: usize = 2;
 const ENCODED: usize = 8;
-const LONGEST: usize = 80;
+const MAX_TOKENS: usize = 80;
 const CLIP_NORM: f64 = 50.0;
 const LEARNING_RATE: f64 = 3e-4;
 
@@ -68,16 +57,21 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let data = Data::read(&args)?;
-    let map = VarMap::new();
-    let model = GruVae::new(
-        data.vocabulary,
-        VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu),
-    )?;
+    let overrides = json!({
+        "vocabulary": Vocabulary::build(&data.molecules)?.tokens(),
+        "longest": MAX_TOKENS,
+    });
+    let params = GruVaeParams::from_overrides(&overrides)?;
+    let model = GruVae::create_with(params, CreateOptions::new().seed(0))?;
     let wanted = |case| args.only.as_deref().is_none_or(|only| only == case);
     if wanted("train") {
-        train(&model, map.all_vars(), &data, args.steps)?;
+        train(&model, &data, args.steps)?;
     }
-    let model = model.without_graph(&map, data.vocabulary)?;
+    // Encoding and sampling are timed as they are used: on a loaded model, without a graph.
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("model");
+    model.save(&path)?;
+    let model = GruVae::load(&path)?;
     if wanted("encode") {
         encode(&model, &data)?;
     }
@@ -87,11 +81,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The molecules of the file in the order of Python's shuffle, as character ids.
+/// The molecules of the file in the order of Python's shuffle.
 struct Data {
-    lines: Vec<String>,
-    characters: Vec<char>,
-    vocabulary: usize,
+    molecules: Vec<Smiles>,
     batch: usize,
 }
 
@@ -101,43 +93,25 @@ impl Data {
         let words = text
             .lines()
             .filter_map(|line| line.split_whitespace().next());
-        let mut lines: Vec<String> = words.map(str::to_owned).collect();
-        let mut characters: Vec<char> = lines.concat().chars().collect();
-        characters.sort_unstable();
-        characters.dedup();
+        let mut molecules = words
+            .map(Smiles::parse)
+            .collect::<std::result::Result<Vec<_>, _>>()?;
         let needed = (WARM_UP + args.steps).max(ENCODED) * args.batch;
-        if lines.len() < needed {
-            return Err(format!("{} molecules, {needed} are needed", lines.len()).into());
+        if molecules.len() < needed {
+            return Err(format!("{} molecules, {needed} are needed", molecules.len()).into());
         }
         let mut generator = Mt::new_with_key([args.seed]);
-        for last in (1..lines.len()).rev() {
-            lines.swap(last, below(last + 1, &mut generator));
+        for last in (1..molecules.len()).rev() {
+            molecules.swap(last, below(last + 1, &mut generator));
         }
         Ok(Self {
-            lines,
-            vocabulary: characters.len() + FIRST_CHARACTER as usize,
-            characters,
+            molecules,
             batch: args.batch,
         })
     }
 
-    fn batch(&self, index: usize) -> Vec<Vec<u32>> {
-        let mut rows: Vec<&str> = self.lines[index * self.batch..(index + 1) * self.batch]
-            .iter()
-            .map(String::as_str)
-            .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.len()));
-        let id = |character| match self.characters.binary_search(&character) {
-            Ok(place) | Err(place) => place as u32 + FIRST_CHARACTER,
-        };
-        let framed = |row: &str| {
-            [BEGIN]
-                .into_iter()
-                .chain(row.chars().map(id))
-                .chain([END])
-                .collect()
-        };
-        rows.into_iter().map(framed).collect()
+    fn batch(&self, index: usize) -> &[Smiles] {
+        &self.molecules[index * self.batch..(index + 1) * self.batch]
     }
 }
 
@@ -153,105 +127,32 @@ fn below(bound: usize, generator: &mut Mt) -> usize {
     }
 }
 
-fn tokens(batch: &[Vec<u32>]) -> usize {
-    batch.iter().map(Vec::len).sum()
+/// Tokens of a batch, start and end included.
+fn tokens(batch: &[Smiles]) -> usize {
+    batch.iter().map(|smiles| smiles.tokens().count() + 2).sum()
 }
 
-struct GruVae {
-    embedding: Tensor,
-    encoder: Gru,
-    mu: Linear,
-    logvar: Linear,
-    latent_to_hidden: Linear,
-    decoder: Gru,
-    logits: Linear,
+/// Multiplications and additions of one pass over a token, in the large products of the network
+/// that reads, and of the one that writes.
+fn products(model: &GruVae) -> (usize, usize) {
+    let layers = |layers: usize, hidden: usize| (2 * layers - 1) * 3 * hidden * hidden;
+    (
+        2 * layers(model.encoder_layers, model.encoder_hidden_size),
+        2 * layers(model.decoder_layers, model.decoder_hidden_size),
+    )
 }
 
-impl GruVae {
-    fn new(vocabulary: usize, vb: VarBuilder) -> Result<Self> {
-        let shape = (vocabulary, vocabulary);
-        let normal = Init::Randn {
-            mean: 0.0,
-            stdev: 1.0,
-        };
-        Ok(Self {
-            embedding: vb.get_with_hints(shape, "embedding.weight", normal)?,
-            encoder: Gru::new(vocabulary, ENCODER, 1, vb.pp("encoder"))?,
-            mu: Linear::new(ENCODER, LATENT, vb.pp("mu"))?,
-            logvar: Linear::new(ENCODER, LATENT, vb.pp("logvar"))?,
-            latent_to_hidden: Linear::new(LATENT, DECODER, vb.pp("latent_to_hidden"))?,
-            decoder: Gru::new(vocabulary + LATENT, DECODER, LAYERS, vb.pp("decoder"))?,
-            logits: Linear::new(DECODER, vocabulary, vb.pp("logits"))?,
-        })
-    }
-
-    /// The same weights, which gradients are not asked of.
-    fn without_graph(&self, map: &VarMap, vocabulary: usize) -> Result<Self> {
-        let variables = map.data().lock().map_err(|error| error.to_string())?;
-        let tensors = variables
-            .iter()
-            .map(|(name, var)| (name.clone(), var.as_detached_tensor()))
-            .collect();
-        let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-        Self::new(vocabulary, vb)
-    }
-
-    /// The means and log-variances, `[batch, latent]`.
-    fn encode(&self, molecules: &[Vec<u32>]) -> Result<(Tensor, Tensor)> {
-        let lengths: Vec<usize> = molecules.iter().map(Vec::len).collect();
-        let packing = Arc::new(Packing::new(&lengths)?);
-        let input = GruInput::Tokens {
-            ids: &packing.pack(molecules)?,
-            embedding: &self.embedding,
-            constant: None,
-        };
-        let output = self.encoder.forward(&packing, input, None, None)?;
-        let last = &output.last[0];
-        Ok((self.mu.forward(last)?, self.logvar.forward(last)?))
-    }
-
-    fn loss(&self, molecules: &[Vec<u32>]) -> Result<Tensor> {
-        let (mu, logvar) = self.encode(molecules)?;
-        let z = (&mu + ((&logvar * 0.5)?.exp()? * mu.randn_like(0.0, 1.0)?)?)?;
-        let kl = ((logvar.exp()? + mu.sqr()?)? - 1.0 - &logvar)?;
-        let kl = (kl.sum_all()? * (0.5 / molecules.len() as f64))?;
-
-        let inputs: Vec<&[u32]> = molecules.iter().map(|m| &m[..m.len() - 1]).collect();
-        let targets: Vec<&[u32]> = molecules.iter().map(|m| &m[1..]).collect();
-        let lengths: Vec<usize> = inputs.iter().map(|m| m.len()).collect();
-        let packing = Arc::new(Packing::new(&lengths)?);
-        let input = GruInput::Tokens {
-            ids: &packing.pack(&inputs)?,
-            embedding: &self.embedding,
-            constant: Some(&z),
-        };
-        let initial = vec![self.latent_to_hidden.forward(&z)?; LAYERS];
-        let output = self
-            .decoder
-            .forward(&packing, input, Some(&initial), None)?;
-        let logits = self.logits.forward(&output.rows)?;
-        let loss = softmax_cross_entropy(&logits, &packing.pack(&targets)?, None)?;
-        Ok(((loss.sum * (1.0 / loss.count as f64))? + (kl * 0.01)?)?)
-    }
-
-    /// Multiplications and additions of one training step in the large products.
-    fn flops(molecules: &[Vec<u32>]) -> f64 {
-        let tokens = tokens(molecules);
-        let rows = tokens - molecules.len();
-        let encoder = 3 * ENCODER * ENCODER;
-        let decoder = (2 * LAYERS - 1) * 3 * DECODER * DECODER;
-        6.0 * (tokens * encoder + rows * decoder) as f64
-    }
-}
-
-fn train(model: &GruVae, variables: Vec<Var>, data: &Data, steps: usize) -> Result<()> {
+fn train(model: &Model<GruVae>, data: &Data, steps: usize) -> Result<()> {
+    let variables: Vec<_> = model.vars().into_iter().map(|(_, var)| var).collect();
     let mut optimiser = AdamW::new(variables.clone(), AdamWParams::default())?;
+    let (reading, writing) = products(model);
     let (mut seconds, mut counted, mut flops, mut rates) = (0.0, 0, 0.0, Vec::new());
     for index in 0..WARM_UP + steps {
         let start = Instant::now();
         let molecules = data.batch(index);
-        let loss = model.loss(&molecules)?;
-        let mut store = loss.backward()?;
+        let batch: Vec<&Smiles> = molecules.iter().collect();
+        let loss = model.loss(&batch, &mut Step::training(index as u64))?;
+        let mut store = loss.total.backward()?;
         let gradients = variables
             .iter()
             .map(|var| store.remove(var).ok_or("a variable without a gradient"))
@@ -265,11 +166,14 @@ fn train(model: &GruVae, variables: Vec<Var>, data: &Data, steps: usize) -> Resu
         optimiser.step(&gradients, LEARNING_RATE, scale)?;
         if index >= WARM_UP {
             seconds += start.elapsed().as_secs_f64();
-            counted += tokens(&molecules);
-            flops += GruVae::flops(&molecules);
+            let tokens = tokens(molecules);
+            counted += tokens;
+            // Backward is twice the work of forward; the last token is read and not written after.
+            let written = tokens - molecules.len();
+            flops += 3.0 * (tokens * reading + written * writing) as f64;
         }
         drop((loss, gradients));
-        rates.push(product_rate()?);
+        rates.push(product_rate(model.decoder_hidden_size)?);
     }
     rates.sort_by(f64::total_cmp);
     let (rate, product) = (flops / seconds / 1e9, rates[rates.len() / 2]);
@@ -289,52 +193,38 @@ fn train(model: &GruVae, variables: Vec<Var>, data: &Data, steps: usize) -> Resu
     )
 }
 
-fn encode(model: &GruVae, data: &Data) -> Result<()> {
-    model.encode(&data.batch(0))?;
-    let (start, mut counted) = (Instant::now(), 0);
+fn encode(model: &Model<GruVae>, data: &Data) -> Result<()> {
+    model.encode(data.batch(0))?;
+    let start = Instant::now();
     for index in 0..ENCODED {
-        let molecules = data.batch(index);
-        counted += tokens(&molecules);
-        model.encode(&molecules)?;
+        model.encode(data.batch(index))?;
     }
     let seconds = start.elapsed().as_secs_f64();
     report(
         "encode",
         data.batch,
         ENCODED * data.batch,
-        counted,
+        (0..ENCODED).map(|index| tokens(data.batch(index))).sum(),
         seconds,
         json!({}),
     )
 }
 
-fn sample(model: &GruVae, batch: usize) -> Result<()> {
-    let z = Tensor::randn(0f32, 1.0, (batch, LATENT), &Device::Cpu)?;
+fn sample(model: &Model<GruVae>, batch: usize) -> Result<()> {
+    let draws = Draws { seed: 0, first: 0 };
+    let latents = model.prior(draws, batch)?;
     let start = Instant::now();
-    let decoder = GruDecoder::new(&model.decoder, &model.embedding, &model.logits)?;
-    let initial = vec![model.latent_to_hidden.forward(&z)?; LAYERS];
-    let state = decoder.start(batch, Some(&initial), Some(&z))?;
-    let decoding = Decoding {
-        begin: BEGIN,
-        end: END,
-        max_steps: LONGEST,
-        choice: Choice::Sample {
-            temperature: 1.0,
-            seed: 0,
-            first_stream: 0,
-        },
-    };
-    let molecules = decode(&decoder, &state, &decoding)?;
+    let molecules = model.sample(&latents, draws, 1.0)?;
     let seconds = start.elapsed().as_secs_f64();
     // The end token was drawn as well, unless the steps ran out before it.
     let drawn: usize = molecules
         .iter()
-        .map(|molecule| (molecule.len() + 1).min(LONGEST))
+        .map(|molecule| (Lexer::new(molecule).count() + 1).min(MAX_TOKENS))
         .sum();
-    let products = (2 * LAYERS - 1) * 3 * DECODER * DECODER;
-    let rate = 2.0 * (drawn * products) as f64 / seconds / 1e9;
-    let more =
-        json!({ "gflop_per_s": rate.round(), "product_gflop_per_s": product_rate()?.round() });
+    let (_, writing) = products(model);
+    let rate = (drawn * writing) as f64 / seconds / 1e9;
+    let product = product_rate(model.decoder_hidden_size)?;
+    let more = json!({ "gflop_per_s": rate.round(), "product_gflop_per_s": product.round() });
     report(
         "sample, to the end token",
         batch,
@@ -378,9 +268,9 @@ fn peak_megabytes() -> Option<u64> {
     Some(kilobytes / 1024)
 }
 
-/// The rate of a bare product of the decoder's size, in GFLOP/s: the best of several tries.
-fn product_rate() -> Result<f64> {
-    let (rows, depth, width) = (5760, DECODER, 3 * DECODER);
+/// The rate of a bare product of a layer of `hidden` units, in GFLOP/s: the best of several tries.
+fn product_rate(hidden: usize) -> Result<f64> {
+    let (rows, depth, width) = (5760, hidden, 3 * hidden);
     let a = Tensor::ones((rows, depth), DType::F32, &Device::Cpu)?;
     let b = Tensor::ones((depth, width), DType::F32, &Device::Cpu)?;
     let mut best = f64::MAX;

@@ -13,7 +13,7 @@
 //! [`atlas_core::train`] trains the models.
 //!
 //! Cargo features, both on by default: `cli`, the command line; `parquet`, latents in Parquet files.
-#![deny(missing_docs)]
+#![deny(missing_docs, unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod chem;

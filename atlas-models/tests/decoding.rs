@@ -1,7 +1,8 @@
 //! What must hold when a GRU writes sequences.
 
 use atlas_models::nn::{
-    Choice, Decoding, Gru, GruDecoder, GruInput, GruStepper, Linear, Packing, TokenModel, decode,
+    Decoding, Gru, GruInput, GruState, GruTokenModel, Linear, Packing, TokenChoice, TokenModel,
+    decode,
 };
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, VarBuilder, VarMap};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 const VOCABULARY: usize = 11;
 const LATENT: usize = 5;
 const HIDDEN: usize = 37;
+const LAYERS: usize = 3;
 const BEGIN: u32 = 1;
 const END: u32 = 2;
 
@@ -36,10 +38,14 @@ fn tensor(shape: (usize, usize), scale: f32) -> Result<Tensor> {
 }
 
 fn model(batch: usize) -> Result<Model> {
+    model_of(batch, LATENT, HIDDEN, LAYERS)
+}
+
+fn model_of(batch: usize, latent: usize, hidden: usize, layers: usize) -> Result<Model> {
     let map = VarMap::new();
     let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
-    let gru = Gru::new(VOCABULARY + LATENT, HIDDEN, 3, vb.pp("gru"))?;
-    let head = Linear::new(HIDDEN, VOCABULARY, vb.pp("head"))?;
+    let gru = Gru::new(VOCABULARY + latent, hidden, layers, vb.pp("gru"))?;
+    let head = Linear::new(hidden, VOCABULARY, vb.pp("head"))?;
     let variables = map.data().lock().unwrap();
     for variable in variables.values() {
         let elements = values(variable.elem_count(), 0.9);
@@ -50,15 +56,15 @@ fn model(batch: usize) -> Result<Model> {
         gru,
         embedding: Tensor::eye(VOCABULARY, DType::F32, &Device::Cpu)?,
         head,
-        latents: tensor((batch, LATENT), 2.0)?,
-        initial: vec![tensor((batch, HIDDEN), 1.0)?; 3],
+        latents: tensor((batch, latent), 2.0)?,
+        initial: vec![tensor((batch, hidden), 1.0)?; layers],
     })
 }
 
 impl Model {
     /// What is written from the first `batch` latents.
-    fn write(&self, batch: usize, choice: Choice) -> Result<Vec<Vec<u32>>> {
-        let decoder = GruDecoder::new(&self.gru, &self.embedding, &self.head)?;
+    fn write(&self, batch: usize, choice: TokenChoice) -> Result<Vec<Vec<u32>>> {
+        let decoder = GruTokenModel::new(&self.gru, &self.embedding, &self.head)?;
         let first = |tensor: &Tensor| tensor.narrow(0, 0, batch);
         let initial: Vec<Tensor> = self.initial.iter().map(first).collect::<Result<_>>()?;
         let state = decoder.start(batch, Some(&initial), Some(&first(&self.latents)?))?;
@@ -66,7 +72,7 @@ impl Model {
     }
 }
 
-fn decoding(choice: Choice) -> Decoding {
+fn decoding(choice: TokenChoice) -> Decoding {
     Decoding {
         begin: BEGIN,
         end: END,
@@ -75,7 +81,7 @@ fn decoding(choice: Choice) -> Decoding {
     }
 }
 
-const SAMPLE: Choice = Choice::Sample {
+const SAMPLE: TokenChoice = TokenChoice::Sample {
     temperature: 0.8,
     seed: 5,
     first_stream: 0,
@@ -84,7 +90,7 @@ const SAMPLE: Choice = Choice::Sample {
 #[test]
 fn what_is_written_does_not_depend_on_the_batch() -> Result<()> {
     let model = model(200)?;
-    for choice in [Choice::Greedy, SAMPLE] {
+    for choice in [TokenChoice::Greedy, SAMPLE] {
         let all = model.write(200, choice)?;
         for batch in 1..=200 {
             assert_eq!(
@@ -105,7 +111,7 @@ fn sampled_sequences_differ_end_and_repeat_with_the_seed() -> Result<()> {
     let lengths: std::collections::HashSet<usize> = written.iter().map(Vec::len).collect();
     assert!(lengths.len() > 5, "lengths {lengths:?}");
     assert!(written.iter().flatten().all(|&token| token != END));
-    let other = Choice::Sample {
+    let other = TokenChoice::Sample {
         temperature: 0.8,
         seed: 6,
         first_stream: 0,
@@ -118,10 +124,10 @@ fn sampled_sequences_differ_end_and_repeat_with_the_seed() -> Result<()> {
 fn a_batch_may_be_written_in_parts_that_continue_its_streams() -> Result<()> {
     let model = model(10)?;
     let all = model.write(10, SAMPLE)?;
-    let decoder = GruDecoder::new(&model.gru, &model.embedding, &model.head)?;
+    let decoder = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
     let state = decoder.start(10, Some(&model.initial), Some(&model.latents))?;
     let rest = decoder.select(&state, &[6, 7, 8, 9]);
-    let choice = Choice::Sample {
+    let choice = TokenChoice::Sample {
         temperature: 0.8,
         seed: 5,
         first_stream: 6,
@@ -149,12 +155,13 @@ fn a_step_has_the_bits_of_the_whole_pass() -> Result<()> {
         .gru
         .forward(&packing, input, Some(&model.initial), None)?;
     let whole = whole.rows.to_vec2::<f32>()?;
-    let stepper = GruStepper::new(&model.gru, &model.embedding)?;
+    let token_model = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
+    let mut logits = Vec::new();
     for (sequence, tokens) in sequences.iter().enumerate() {
-        let all = stepper.start(4, Some(&model.initial), Some(&model.latents))?;
+        let all = token_model.start(4, Some(&model.initial), Some(&model.latents))?;
         let mut state = all.select(&[sequence]);
         for (step, &token) in tokens.iter().enumerate() {
-            stepper.step(&[token], &mut state)?;
+            token_model.step(&[token], &mut state, &mut logits)?;
             let row = packing.row(sequence, step).unwrap();
             assert_eq!(
                 state.output(),
@@ -169,7 +176,7 @@ fn a_step_has_the_bits_of_the_whole_pass() -> Result<()> {
 #[test]
 fn greedy_decoding_takes_the_best_token_of_the_logits() -> Result<()> {
     let model = model(3)?;
-    let written = model.write(3, Choice::Greedy)?;
+    let written = model.write(3, TokenChoice::Greedy)?;
     for (sequence, tokens) in written.iter().enumerate() {
         let fed: Vec<u32> = std::iter::once(BEGIN)
             .chain(tokens.iter().copied())
@@ -199,13 +206,13 @@ fn greedy_decoding_takes_the_best_token_of_the_logits() -> Result<()> {
 #[test]
 fn wrong_tokens_and_temperatures_are_errors_that_say_so() -> Result<()> {
     let model = model(2)?;
-    let decoder = GruDecoder::new(&model.gru, &model.embedding, &model.head)?;
+    let decoder = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
     let state = decoder.start(2, None, Some(&model.latents))?;
     let refused = |decoding: &Decoding| decode(&decoder, &state, decoding).unwrap_err().to_string();
-    let mut outside = decoding(Choice::Greedy);
+    let mut outside = decoding(TokenChoice::Greedy);
     outside.begin = 11;
     assert!(refused(&outside).contains("token id 11, the vocabulary has 11"));
-    let cold = Choice::Sample {
+    let cold = TokenChoice::Sample {
         temperature: 0.0,
         seed: 0,
         first_stream: 0,
@@ -218,5 +225,102 @@ fn wrong_tokens_and_temperatures_are_errors_that_say_so() -> Result<()> {
             .to_string()
             .contains("width 5")
     );
+    Ok(())
+}
+
+/// The kernels read as many elements of a state as the model has units.
+#[test]
+fn the_state_of_another_model_is_refused() -> Result<()> {
+    let token_model = |latent, hidden, layers| -> Result<(GruTokenModel, GruState)> {
+        let model = model_of(4, latent, hidden, layers)?;
+        let token_model = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
+        let latents = (latent > 0).then_some(&model.latents);
+        let state = token_model.start(4, Some(&model.initial), latents)?;
+        Ok((token_model, state))
+    };
+    let (ours, _) = token_model(LATENT, HIDDEN, LAYERS)?;
+    let expected = "3 layers of 37 units with constant inputs";
+    for (latent, hidden, layers, found) in [
+        (
+            LATENT,
+            5,
+            LAYERS,
+            "3 layers of 5 units with constant inputs",
+        ),
+        (
+            LATENT,
+            64,
+            LAYERS,
+            "3 layers of 64 units with constant inputs",
+        ),
+        (
+            LATENT,
+            HIDDEN,
+            1,
+            "1 layers of 37 units with constant inputs",
+        ),
+        (
+            LATENT,
+            HIDDEN,
+            4,
+            "4 layers of 37 units with constant inputs",
+        ),
+        (
+            0,
+            HIDDEN,
+            LAYERS,
+            "3 layers of 37 units without constant inputs",
+        ),
+    ] {
+        let (theirs, state) = token_model(latent, hidden, layers)?;
+        let mut logits = Vec::new();
+        let error = ours.step(&[1, 2, 3, 4], &mut state.clone(), &mut logits);
+        let message = format!("a state of {found} for a model of {expected}");
+        assert!(error.unwrap_err().to_string().contains(&message));
+        let error = decode(&ours, &state, &decoding(SAMPLE)).unwrap_err();
+        assert!(error.to_string().contains(&message), "{error}");
+        let written = decode(&theirs, &state, &decoding(SAMPLE))?;
+        assert_eq!(written.len(), 4);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_step_takes_one_token_of_the_vocabulary_for_each_sequence() -> Result<()> {
+    let model = model(3)?;
+    let token_model = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
+    let state = token_model.start(3, None, Some(&model.latents))?;
+    for (tokens, message) in [
+        (&[1, 2][..], "2 tokens for 3 sequences"),
+        (&[1, 2, 3, 4], "4 tokens for 3 sequences"),
+        (&[1, 11, 3], "token id 11, the vocabulary has 11"),
+    ] {
+        let (mut state, mut logits) = (state.clone(), Vec::new());
+        let error = token_model.step(tokens, &mut state, &mut logits);
+        assert!(error.unwrap_err().to_string().contains(message));
+    }
+    Ok(())
+}
+
+#[test]
+#[should_panic(expected = "out of range")]
+fn a_sequence_that_is_not_there_is_not_selected() {
+    let model = model(2).unwrap();
+    let token_model = GruTokenModel::new(&model.gru, &model.embedding, &model.head).unwrap();
+    let state = token_model.start(2, None, Some(&model.latents)).unwrap();
+    token_model.select(&state, &[2]);
+}
+
+#[test]
+fn no_sequences_are_written_as_none() -> Result<()> {
+    let model = model(2)?;
+    let token_model = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
+    let state = token_model
+        .start(2, None, Some(&model.latents))?
+        .select(&[]);
+    assert!(decode(&token_model, &state, &decoding(SAMPLE))?.is_empty());
+    let (mut state, mut logits) = (state, vec![1.0]);
+    token_model.step(&[], &mut state, &mut logits)?;
+    assert!(logits.is_empty());
     Ok(())
 }

@@ -1,4 +1,4 @@
-"""Makes recurrent_torch.json: what PyTorch's GRU and LSTM compute over packed sequences.
+"""Makes recurrent_torch.json: what PyTorch's GRU computes over packed sequences.
 
     python3 -m venv venv && venv/bin/pip install torch && venv/bin/python recurrent_torch.py
 
@@ -54,7 +54,9 @@ torch.manual_seed(0)
 cases = [case(kind, 3, 4, layers, lengths)
          for kind in ("GRU", "LSTM")
          for layers, lengths in ((1, [1]), (1, [2, 2]), (2, [2, 4, 1, 3]), (3, [1, 3, 3]))]
-cases += [case(kind, 3, 4, 2, lengths) for kind in ("GRU", "LSTM") for lengths in ([5], [1, 1, 1])]
+cases += [case("GRU", 3, 4, 2, lengths) for lengths in ([5], [1, 1, 1])]
+# The LSTM's cases are drawn for the numbers of the cases after them alone.
+cases = [c for c in cases if c["kind"] == "GRU"]
 with open(__file__.replace(".py", ".json"), "w") as f:
     json.dump(cases, f, separators=(",", ":"))
     f.write("\n")

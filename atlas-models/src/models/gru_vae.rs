@@ -6,7 +6,7 @@ use std::sync::Arc;
 use atlas_core::prelude::*;
 use atlas_core::{Error, GoldenInputs, Result};
 use candle_core::Tensor;
-use candle_nn::{Init, Module, VarBuilder};
+use candle_nn::{Embedding, Module, VarBuilder};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
@@ -60,7 +60,7 @@ pub struct GruVae {
     #[derived(with = tokenizer)]
     tokenizer: Vocabulary,
 
-    #[network]
+    #[network(with = embedding)]
     embedding: Embedding,
     #[network]
     encoder: GruEncoder,
@@ -110,22 +110,8 @@ impl GruVaeParams {
 }
 
 /// A vector for each token, shared by reading and writing.
-struct Embedding {
-    /// `[vocabulary, embedding]`
-    weight: Tensor,
-}
-
-impl Embedding {
-    fn new(params: &GruVaeParams, vb: VarBuilder) -> candle_core::Result<Self> {
-        let shape = (params.vocabulary.len(), params.embedding_width());
-        let normal = Init::Randn {
-            mean: 0.0,
-            stdev: 1.0,
-        };
-        Ok(Self {
-            weight: vb.get_with_hints(shape, "weight", normal)?,
-        })
-    }
+fn embedding(params: &GruVaeParams, vb: VarBuilder) -> candle_core::Result<Embedding> {
+    candle_nn::embedding(params.vocabulary.len(), params.embedding_width(), vb)
 }
 
 /// Tokens to the mean and logarithmic variance of the latent.
@@ -198,7 +184,7 @@ impl GruVae {
         let Packed { packing, ids } = Packed::new(&framed)?;
         let input = GruInput::Tokens {
             ids: &ids,
-            embedding: &self.embedding.weight,
+            embedding: self.embedding.embeddings(),
             constant: None,
         };
         let output = self.run(&self.encoder.gru, &packing, input, None, step)?;
@@ -233,7 +219,7 @@ impl GruVae {
         let initial = self.initial(latents)?;
         let input = GruInput::Tokens {
             ids: &ids,
-            embedding: &self.embedding.weight,
+            embedding: self.embedding.embeddings(),
             constant: Some(latents),
         };
         let output = self.run(&self.decoder.gru, &packing, input, Some(&initial), step)?;
@@ -266,7 +252,7 @@ impl GruVae {
     }
 
     /// The strings of latents `[batch, latent]`, token by token.
-    fn write(&self, latents: &Tensor, choice: nn::Choice) -> Result<Vec<String>> {
+    fn write(&self, latents: &Tensor, choice: nn::TokenChoice) -> Result<Vec<String>> {
         let (batch, width) = latents.dims2()?;
         if width != self.latent_size {
             return Err(Error::new(format_args!(
@@ -276,9 +262,9 @@ impl GruVae {
         }
         let latents = latents.detach();
         let initial = self.initial(&latents)?;
-        let decoder = nn::GruDecoder::new(
+        let decoder = nn::GruTokenModel::new(
             &self.decoder.gru,
-            &self.embedding.weight,
+            self.embedding.embeddings(),
             &self.decoder.logits,
         )?;
         let state = decoder.start(batch, Some(&initial), Some(&latents))?;
@@ -319,7 +305,7 @@ impl Encoder for GruVae {
 
     fn encode(&self, inputs: &[Smiles]) -> Result<Tensor> {
         if inputs.is_empty() {
-            let weight = &self.embedding.weight;
+            let weight = self.embedding.embeddings();
             let shape = (0, self.latent_size);
             return Ok(Tensor::zeros(shape, weight.dtype(), weight.device())?);
         }
@@ -332,7 +318,7 @@ impl Decoder for GruVae {
     type Output = String;
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<String>> {
-        self.write(latents, nn::Choice::Greedy)
+        self.write(latents, nn::TokenChoice::Greedy)
     }
 }
 
@@ -342,7 +328,7 @@ impl Sampler for GruVae {
     }
 
     fn sample(&self, latents: &Tensor, draws: Draws, temperature: f64) -> Result<Vec<String>> {
-        let choice = nn::Choice::Sample {
+        let choice = nn::TokenChoice::Sample {
             temperature,
             seed: draws.seed,
             first_stream: draws.first,
@@ -373,7 +359,7 @@ impl Objective for GruVae {
         };
         let (logits, targets) = self.teacher_forced(&latents, batch, step)?;
         let count = batch.len() as f64;
-        let reconstruction = (softmax_cross_entropy(&logits, &targets, None)?.sum / count)?;
+        let reconstruction = (softmax_cross_entropy(&logits, &targets)? / count)?;
         // Kingma and Welling 2014, appendix B.
         let kl = ((log_variance.exp()? + mean.sqr()?)? - (log_variance + 1.0)?)?;
         let kl = (kl.sum_all()? * (0.5 / count))?;

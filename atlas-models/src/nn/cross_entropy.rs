@@ -1,118 +1,62 @@
 //! The loss of predicting tokens.
 
 use super::activation::exp;
-use super::graph::{self, Backward, read};
-use super::lanes::{Isa, Kernel, Lanes, Real};
+use super::custom_op::{self, Backward, read};
+use super::simd::{InstructionSet, Kernel, Real, Register, Supported};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::ops::log_softmax;
 
-/// The cross-entropy of a batch of predictions.
-#[derive(Debug, Clone)]
-pub struct CrossEntropy {
-    /// The sum over the rows that count, in nats: a scalar, differentiable.
-    pub sum: Tensor,
-    /// The number of rows that count.
-    pub count: usize,
-}
-
-/// The cross-entropy of the softmax of `logits` `[rows, vocabulary]` with one target
-/// for each row. Rows whose target is `ignored` count nothing.
+/// The cross-entropy of the softmax of `logits`, `[rows, vocabulary]`, with one target for each
+/// row: the sum over the rows, in nats, as a scalar. Differentiable.
 ///
 /// # Errors
 ///
 /// There is not one target for each row, or one is not in the vocabulary.
-pub fn softmax_cross_entropy(
-    logits: &Tensor,
-    targets: &[u32],
-    ignored: Option<u32>,
-) -> Result<CrossEntropy> {
-    check(logits, targets, ignored)?;
-    let count = targets
-        .iter()
-        .filter(|&&target| Some(target) != ignored)
-        .count();
-    let sum = match logits.dtype() {
-        DType::F32 if logits.device().is_cpu() => fused::<f32>(logits, targets, ignored)?,
-        DType::F64 if logits.device().is_cpu() => fused::<f64>(logits, targets, ignored)?,
-        _ => plain(logits, targets, ignored)?.sum_all()?,
-    };
-    Ok(CrossEntropy { sum, count })
-}
-
-/// The cross-entropy of each row, `[rows]`, without gradients; zero where the target is `ignored`.
-///
-/// # Errors
-///
-/// As [`softmax_cross_entropy`].
-pub fn cross_entropy_rows(
-    logits: &Tensor,
-    targets: &[u32],
-    ignored: Option<u32>,
-) -> Result<Tensor> {
-    check(logits, targets, ignored)?;
-    plain(&logits.detach(), targets, ignored)
-}
-
-fn check(logits: &Tensor, targets: &[u32], ignored: Option<u32>) -> Result<()> {
+pub fn softmax_cross_entropy(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     let (rows, vocabulary) = logits.dims2()?;
     if targets.len() != rows {
         bail!("{} targets for {rows} rows of logits", targets.len())
     }
-    let outside = |target: u32| Some(target) != ignored && target as usize >= vocabulary;
-    if let Some(row) = targets.iter().position(|&target| outside(target)) {
+    let outside = |&target: &u32| target as usize >= vocabulary;
+    if let Some(row) = targets.iter().position(outside) {
         bail!(
             "target {} at row {row}, the vocabulary has {vocabulary}",
             targets[row]
         )
     }
-    Ok(())
+    match logits.dtype() {
+        DType::F32 if logits.device().is_cpu() => fused::<f32>(logits, targets),
+        DType::F64 if logits.device().is_cpu() => fused::<f64>(logits, targets),
+        _ => composed(logits, targets),
+    }
 }
 
-/// The loss of each row, of candle's operations.
-fn plain(logits: &Tensor, targets: &[u32], ignored: Option<u32>) -> Result<Tensor> {
-    let (rows, _) = logits.dims2()?;
-    let device = logits.device();
-    let counts = |target: u32| Some(target) != ignored;
-    let index: Vec<u32> = targets
-        .iter()
-        .map(|&t| if counts(t) { t } else { 0 })
-        .collect();
-    let mask: Vec<f32> = targets
-        .iter()
-        .map(|&t| if counts(t) { -1.0 } else { 0.0 })
-        .collect();
-    let index = Tensor::from_vec(index, (rows, 1), device)?;
-    let mask = Tensor::from_vec(mask, rows, device)?.to_dtype(logits.dtype())?;
-    let chosen = log_softmax(logits, 1)?.gather(&index, 1)?.squeeze(1)?;
-    chosen * mask
+/// The loss composed of candle's operations, for any device and dtype.
+fn composed(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
+    let index = Tensor::from_vec(targets.to_vec(), (targets.len(), 1), logits.device())?;
+    let chosen = log_softmax(logits, 1)?.gather(&index, 1)?;
+    chosen.sum_all()?.neg()
 }
 
-fn fused<T: Real>(logits: &Tensor, targets: &[u32], ignored: Option<u32>) -> Result<Tensor> {
+fn fused<T: Real>(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     let (rows, vocabulary) = logits.dims2()?;
-    let (sum, gradient) = read(logits, |logits: &[T]| {
-        let mut gradient = vec![T::zero(); logits.len()];
-        let sum = Isa::detect().run(Losses {
+    let mut gradient = vec![T::zero(); rows * vocabulary];
+    let sum = read([logits], |[logits]: [&[T]; 1]| {
+        InstructionSet::detect().run(Losses {
             logits,
             targets,
-            ignored,
             vocabulary,
             gradient: &mut gradient,
-        });
-        (sum, gradient)
+        })
     })?;
-    let sum = T::from_f64(sum);
-    if !graph::tracks(&[logits]) {
-        return Tensor::full(sum, (), &Device::Cpu);
-    }
     let gradient = Tensor::from_vec(gradient, (rows, vocabulary), &Device::Cpu)?;
-    graph::record(&[logits], vec![sum], (), Loss { gradient })
+    custom_op::record(&[logits], vec![T::from_f64(sum)], (), Loss { gradient })
 }
 
 /// The losses' sum; leaves its gradient by the logits: the softmax, less one at the target.
 struct Losses<'a, T> {
     logits: &'a [T],
     targets: &'a [u32],
-    ignored: Option<u32>,
     vocabulary: usize,
     gradient: &'a mut [T],
 }
@@ -122,28 +66,21 @@ impl<T: Real> Kernel for Losses<'_, T> {
     type Output = f64;
 
     #[inline(always)]
-    unsafe fn run<V: Lanes<Real = T>>(self) -> f64 {
+    fn run<R: Register<Real = T>>(self, simd: Supported<R>) -> f64 {
         let mut total = 0.0;
         let rows = self.logits.chunks_exact(self.vocabulary.max(1));
         let gradients = self.gradient.chunks_exact_mut(self.vocabulary.max(1));
         for ((logits, gradient), &target) in rows.zip(gradients).zip(self.targets) {
-            if Some(target) == self.ignored {
-                continue;
-            }
             let mut max = logits[0];
             for &logit in logits {
                 if logit > max {
                     max = logit;
                 }
             }
-            // SAFETY: both chunks have the vocabulary's length; the instruction set is present.
-            unsafe {
-                for start in (0..logits.len()).step_by(V::COUNT) {
-                    let count = V::COUNT.min(logits.len() - start);
-                    let x = V::load_first(logits.as_ptr().add(start), count);
-                    let [weight] = exp([x.sub(V::splat(max))]);
-                    weight.store_first(gradient.as_mut_ptr().add(start), count);
-                }
+            let chunks = logits.chunks(R::LANES);
+            for (logits, gradient) in chunks.zip(gradient.chunks_mut(R::LANES)) {
+                let [weight] = exp(simd, [simd.load(logits).sub(simd.splat(max))]);
+                weight.store(gradient);
             }
             let mut sum = T::zero();
             for &element in gradient.iter() {
@@ -172,7 +109,6 @@ impl Backward for Loss {
 
     fn backward(
         &self,
-        _inputs: &[Tensor],
         _wanted: &[bool],
         _output: &Tensor,
         gradient: &Tensor,
@@ -184,7 +120,7 @@ impl Backward for Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::differences::assert_gradients;
+    use crate::nn::finite_differences::assert_gradients;
     use candle_core::Var;
 
     fn logits(rows: usize, vocabulary: usize, scale: f64) -> Result<Tensor> {
@@ -199,68 +135,29 @@ mod tests {
     fn the_gradient_is_that_of_finite_differences() -> Result<()> {
         for targets in [&[3u32][..], &[3, 18, 0, 7, 3], &[7, 2]] {
             let logits = Var::from_tensor(&logits(targets.len(), 19, 3.0)?)?;
-            let count = targets.iter().filter(|&&target| target != 7).count();
             assert_gradients(&[("logits", &logits)], || {
-                let loss = softmax_cross_entropy(&logits, targets, Some(7))?;
-                assert_eq!(loss.count, count);
-                loss.sum * 1.5
+                softmax_cross_entropy(&logits, targets)? * 1.5
             })?;
         }
         Ok(())
     }
 
     /// The bits of the gradient by each row.
-    fn gradient_bits(
-        logits: &Tensor,
-        targets: &[u32],
-        ignored: Option<u32>,
-    ) -> Result<Vec<Vec<u64>>> {
+    fn gradient_bits(logits: &Tensor, targets: &[u32]) -> Result<Vec<Vec<u64>>> {
         let logits = Var::from_tensor(&logits.contiguous()?)?;
-        let gradients = softmax_cross_entropy(&logits, targets, ignored)?
-            .sum
-            .backward()?;
+        let gradients = softmax_cross_entropy(&logits, targets)?.backward()?;
         let rows = gradients.get(&logits).unwrap().to_vec2::<f64>()?;
         let bits = |row: Vec<f64>| row.into_iter().map(f64::to_bits).collect();
         Ok(rows.into_iter().map(bits).collect())
     }
 
     #[test]
-    fn an_ignored_row_adds_nothing_and_gets_a_gradient_of_zero() -> Result<()> {
-        let logits = logits(4, 19, 5.0)?;
-        let gradient = gradient_bits(&logits, &[3, 7, 7, 18], Some(7))?;
-        assert_eq!(gradient[1..3], vec![vec![0; 19]; 2]);
-        // An ignored target need not be in the vocabulary.
-        let outside = gradient_bits(&logits, &[3, 99, 99, 18], Some(99))?;
-        assert_eq!(outside, gradient);
-        let counted = Tensor::cat(&[logits.narrow(0, 0, 1)?, logits.narrow(0, 3, 1)?], 0)?;
-        let with = softmax_cross_entropy(&logits, &[3, 7, 7, 18], Some(7))?;
-        let without = softmax_cross_entropy(&counted, &[3, 18], Some(7))?;
-        assert_eq!([with.count, without.count], [2, 2]);
-        assert_eq!(
-            with.sum.to_scalar::<f64>()?,
-            without.sum.to_scalar::<f64>()?
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn rows_that_are_all_ignored_give_zero() -> Result<()> {
-        let logits = logits(2, 5, 3.0)?;
-        let loss = softmax_cross_entropy(&logits, &[1, 1], Some(1))?;
-        assert_eq!(loss.count, 0);
-        assert_eq!(loss.sum.to_scalar::<f64>()?, 0.0);
-        let gradient = gradient_bits(&logits, &[1, 1], Some(1))?;
-        assert_eq!(gradient, vec![vec![0; 5]; 2]);
-        Ok(())
-    }
-
-    #[test]
     fn the_gradient_by_a_row_does_not_depend_on_the_rows_beside_it() -> Result<()> {
         let logits = logits(60, 41, 8.0)?;
         let targets: Vec<u32> = (0..60).map(|row| row * 11 % 41).collect();
-        let all = gradient_bits(&logits, &targets, None)?;
+        let all = gradient_bits(&logits, &targets)?;
         for rows in 1..=60 {
-            let some = gradient_bits(&logits.narrow(0, 0, rows)?, &targets[..rows], None)?;
+            let some = gradient_bits(&logits.narrow(0, 0, rows)?, &targets[..rows])?;
             assert!(some == all[..rows], "{rows} rows");
         }
         Ok(())
@@ -268,16 +165,16 @@ mod tests {
 
     #[test]
     fn every_instruction_set_agrees_with_candles_operations() -> Result<()> {
-        Isa::each(|| {
+        InstructionSet::each(|| {
             for vocabulary in [1, 3, 16, 17, 70] {
                 let logits = Var::from_tensor(&logits(6, vocabulary, 6.0)?)?;
                 let targets: Vec<u32> = (0..6).map(|row| row * 5 % vocabulary as u32).collect();
-                let fused = softmax_cross_entropy(&logits, &targets, Some(1))?.sum;
-                let plain = plain(&logits, &targets, Some(1))?.sum_all()?;
-                let difference = (&fused - &plain)?.abs()?.to_scalar::<f64>()?;
+                let fused = softmax_cross_entropy(&logits, &targets)?;
+                let composed = composed(&logits, &targets)?;
+                let difference = (&fused - &composed)?.abs()?.to_scalar::<f64>()?;
                 assert!(difference < 1e-12, "{vocabulary}: {difference}");
-                let (fused, plain) = (fused.backward()?, plain.backward()?);
-                let (a, b) = (fused.get(&logits).unwrap(), plain.get(&logits).unwrap());
+                let (fused, composed) = (fused.backward()?, composed.backward()?);
+                let (a, b) = (fused.get(&logits).unwrap(), composed.get(&logits).unwrap());
                 let difference = (a - b)?.abs()?.flatten_all()?.max(0)?;
                 let difference = difference.to_scalar::<f64>()?;
                 assert!(difference < 1e-14, "{vocabulary}: {difference}");
@@ -287,15 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_sum_of_the_rows_that_candles_operations_give() -> Result<()> {
-        let logits = logits(4, 40, 9.0)?;
-        let targets = [39, 1, 2, 0];
-        let rows = cross_entropy_rows(&logits, &targets, Some(2))?.to_vec1::<f64>()?;
-        assert_eq!(rows[2], 0.0);
-        let loss = softmax_cross_entropy(&logits, &targets, Some(2))?
-            .sum
-            .to_scalar::<f64>()?;
-        assert!((loss - rows.iter().sum::<f64>()).abs() < 1e-12);
+    fn no_rows_cost_nothing() -> Result<()> {
+        let logits = Var::zeros((0, 5), DType::F64, &Device::Cpu)?;
+        let loss = softmax_cross_entropy(&logits, &[])?;
+        assert_eq!(loss.to_scalar::<f64>()?, 0.0);
+        assert_eq!(loss.backward()?.get(&logits).unwrap().dims(), [0, 5]);
         Ok(())
     }
 
@@ -303,7 +196,7 @@ mod tests {
     fn huge_logits_give_finite_losses_and_gradients() -> Result<()> {
         let logits = Tensor::new(&[[1e4f32, -1e4, 0.0], [-1e4, 1e4, 3.0]], &Device::Cpu)?;
         let logits = Var::from_tensor(&logits)?;
-        let loss = softmax_cross_entropy(&logits, &[0, 0], None)?.sum;
+        let loss = softmax_cross_entropy(&logits, &[0, 0])?;
         assert_eq!(loss.to_scalar::<f32>()?, 2e4);
         let gradients = loss.backward()?;
         let gradient = gradients.get(&logits).unwrap().to_vec2::<f32>()?;
@@ -320,14 +213,14 @@ mod tests {
     #[test]
     fn a_target_outside_the_vocabulary_is_an_error_that_names_its_row() -> Result<()> {
         let logits = logits(3, 4, 1.0)?;
-        let error = softmax_cross_entropy(&logits, &[0, 4, 1], None)
+        let error = softmax_cross_entropy(&logits, &[0, 4, 1])
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("target 4 at row 1, the vocabulary has 4"),
             "{error}"
         );
-        let error = softmax_cross_entropy(&logits, &[0], None)
+        let error = softmax_cross_entropy(&logits, &[0])
             .unwrap_err()
             .to_string();
         assert!(error.contains("1 targets for 3 rows"), "{error}");

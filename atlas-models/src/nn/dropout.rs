@@ -41,7 +41,7 @@ fn mask<T: WithDType>(x: &Tensor, rate: f64, generator: &mut ChaCha8Rng) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::differences::assert_gradients;
+    use crate::nn::finite_differences::assert_gradients;
     use candle_core::{Device, Var};
     use rand::SeedableRng;
 

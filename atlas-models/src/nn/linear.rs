@@ -1,11 +1,12 @@
 //! Affine maps whose rows do not depend on each other, to the last bit.
 
-use super::graph::{self, Backward, read};
-use super::lanes::{Isa, Real};
+use super::custom_op::{self, Backward, read};
+use super::matrix::Matrix;
 use super::outer::outer_product;
 use super::panels::{Columns, Panels};
 use super::product::multiply_rows;
-use super::reduce::add_columns;
+use super::reduce::sum_columns;
+use super::simd::{InstructionSet, Real};
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 use std::marker::PhantomData;
@@ -26,7 +27,7 @@ impl Linear {
     ///
     /// # Errors
     ///
-    /// `vb` has not the weights in these shapes.
+    /// `vb` does not have the weights in these shapes.
     pub fn new(input: usize, output: usize, vb: VarBuilder) -> Result<Self> {
         let bound = 1.0 / (input as f64).sqrt();
         let uniform = Init::Uniform {
@@ -62,7 +63,7 @@ impl Module for Linear {
 /// # Errors
 ///
 /// The shapes, dtypes or devices do not fit each other.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (_, input) = x.dims2()?;
     let (output, expected) = weight.dims2()?;
     if input != expected {
@@ -92,15 +93,16 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 fn run<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (rows, input) = x.dims2()?;
     let (output, _) = weight.dims2()?;
-    let right = read(weight, |weight: &[T]| {
-        Panels::transposed(Isa::detect(), weight, output, Columns::Plain)
-    })?;
     let mut result = vec![T::zero(); rows * output];
-    read(x, |x: &[T]| {
-        multiply_rows(rows, (x, 0, input), &right, (&mut result, 0, output));
+    read([x, weight], |[x, weight]: [&[T]; 2]| {
+        let weight = Matrix::new(weight, output, input);
+        let right = Panels::transposed(InstructionSet::detect(), weight, Columns::Plain);
+        multiply_rows(Matrix::new(x, rows, input), &right, (&mut result, output));
     })?;
+    let mut inputs = vec![x, weight];
     if let Some(bias) = bias {
-        read(bias, |bias: &[T]| {
+        inputs.push(bias);
+        read([bias], |[bias]: [&[T]; 1]| {
             for row in result.chunks_exact_mut(output.max(1)) {
                 for (element, &bias) in row.iter_mut().zip(bias) {
                     *element += bias;
@@ -108,16 +110,19 @@ fn run<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Te
             }
         })?;
     }
-    let mut inputs = vec![x, weight];
-    inputs.extend(bias);
-    if graph::tracks(&inputs) {
-        graph::record(&inputs, result, (rows, output), Affine(PhantomData::<T>))
-    } else {
-        Tensor::from_vec(result, (rows, output), &Device::Cpu)
-    }
+    let operation = Affine::<T> {
+        x: x.clone(),
+        weight: weight.clone(),
+        real: PhantomData,
+    };
+    custom_op::record(&inputs, result, (rows, output), operation)
 }
 
-struct Affine<T>(PhantomData<T>);
+struct Affine<T> {
+    x: Tensor,
+    weight: Tensor,
+    real: PhantomData<T>,
+}
 
 impl<T: Real> Backward for Affine<T> {
     fn name(&self) -> &'static str {
@@ -126,46 +131,63 @@ impl<T: Real> Backward for Affine<T> {
 
     fn backward(
         &self,
-        inputs: &[Tensor],
         wanted: &[bool],
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<Vec<Option<Tensor>>> {
-        let (rows, input) = inputs[0].dims2()?;
-        let (_, output) = gradient.dims2()?;
-        read(gradient, |gradient: &[T]| {
-            let mut gradients = vec![None; inputs.len()];
+        let (rows, output) = gradient.dims2()?;
+        read([gradient], |[gradient]: [&[T]; 1]| {
+            let gradient = Matrix::new(gradient, rows, output);
+            let mut gradients = vec![None; wanted.len()];
             if wanted[0] {
-                let right = read(&inputs[1], |weight: &[T]| {
-                    Panels::new(Isa::detect(), output, input, Columns::Plain, |r, c| {
-                        weight[r * input + c]
-                    })
-                })?;
-                let mut dx = vec![T::zero(); rows * input];
-                multiply_rows(rows, (gradient, 0, output), &right, (&mut dx, 0, input));
-                gradients[0] = Some(Tensor::from_vec(dx, (rows, input), &Device::Cpu)?);
+                gradients[0] = Some(input_gradient(gradient, &self.weight)?);
             }
             if wanted[1] {
-                let mut dw = vec![T::zero(); output * input];
-                read(&inputs[0], |x: &[T]| {
-                    outer_product(rows, (gradient, 0, output, output), (x, input), &mut dw);
-                })?;
-                gradients[1] = Some(Tensor::from_vec(dw, (output, input), &Device::Cpu)?);
+                gradients[1] = Some(weight_gradient(gradient, &self.x)?);
             }
-            if inputs.len() > 2 {
-                let mut db = vec![T::zero(); output];
-                add_columns(gradient, output, &mut db);
-                gradients[2] = Some(Tensor::from_vec(db, output, &Device::Cpu)?);
+            if wanted.len() > 2 {
+                let sums = sum_columns(gradient);
+                gradients[2] = Some(Tensor::from_vec(sums, output, &Device::Cpu)?);
             }
             Ok(gradients)
         })?
     }
 }
 
+/// The gradient of the inputs, from that of the results, `[rows, output]`.
+///
+/// # Errors
+///
+/// The weight is not `[output, input]` in `T` on the CPU.
+pub(super) fn input_gradient<T: Real>(gradient: Matrix<'_, T>, weight: &Tensor) -> Result<Tensor> {
+    let rows = gradient.height();
+    let (output, input) = weight.dims2()?;
+    let mut result = vec![T::zero(); rows * input];
+    read([weight], |[weight]: [&[T]; 1]| {
+        let right = Panels::plain(InstructionSet::detect(), Matrix::new(weight, output, input));
+        multiply_rows(gradient, &right, (&mut result, input));
+    })?;
+    Tensor::from_vec(result, (rows, input), &Device::Cpu)
+}
+
+/// The gradient of the weight, from that of the results, `[rows, output]`.
+///
+/// # Errors
+///
+/// The inputs are not `[rows, input]` in `T` on the CPU.
+pub(super) fn weight_gradient<T: Real>(gradient: Matrix<'_, T>, x: &Tensor) -> Result<Tensor> {
+    let (rows, input) = x.dims2()?;
+    let mut result = vec![T::zero(); gradient.width() * input];
+    read([x], |[x]: [&[T]; 1]| {
+        outer_product(gradient, Matrix::new(x, rows, input), &mut result);
+    })?;
+    Tensor::from_vec(result, (gradient.width(), input), &Device::Cpu)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::differences::assert_gradients;
+    use crate::nn::finite_differences::assert_gradients;
     use candle_core::Var;
 
     fn values(shape: (usize, usize), dtype: DType) -> Result<Tensor> {
@@ -188,7 +210,7 @@ mod tests {
 
     #[test]
     fn it_is_candles_product_up_to_rounding() -> Result<()> {
-        Isa::each(|| {
+        InstructionSet::each(|| {
             for (rows, input, output) in [(1, 1, 1), (13, 70, 33), (200, 31, 100)] {
                 let (x, weight) = (
                     values((rows, input), DType::F64)?,

@@ -8,36 +8,32 @@
 //! sequence does not depend on what shares its batch.
 
 mod activation;
+mod blocks;
 mod cross_entropy;
-#[cfg(test)]
-mod differences;
+mod custom_op;
 mod dropout;
-mod embedding;
-mod graph;
+#[cfg(test)]
+mod finite_differences;
 mod gru;
-mod lanes;
+mod layer_norm;
 mod linear;
-mod lstm;
-mod norm;
+mod matrix;
 mod outer;
 mod packing;
 mod panels;
 mod product;
-mod recurrent;
 mod reduce;
-mod rows;
-mod shared;
-mod softmax;
+#[allow(
+    unsafe_code,
+    reason = "vector instructions, and products that do not check every element"
+)]
+mod simd;
 mod tokens;
 
-pub use cross_entropy::{CrossEntropy, cross_entropy_rows, softmax_cross_entropy};
+pub use cross_entropy::softmax_cross_entropy;
 pub use dropout::dropout;
-pub use embedding::{Embedding, embedding};
-pub use gru::{Gru, GruDecoder, GruInput, GruOutput, GruState, GruStepper};
-pub use linear::{Linear, linear};
-pub use lstm::{Lstm, LstmOutput, LstmState};
-pub use norm::LayerNorm;
+pub use gru::{Gru, GruInput, GruOutput, GruState, GruTokenModel, LayerDropout};
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
 pub use packing::Packing;
-pub use recurrent::{LayerDropout, RecurrentWeights, SequenceInput};
-pub use softmax::softmax;
-pub use tokens::{Choice, Decoding, TokenModel, decode};
+pub use tokens::{Decoding, TokenChoice, TokenModel, decode};

@@ -6,8 +6,6 @@
 //! sequences are a prefix of the step's before. This is the layout of PyTorch's
 //! `PackedSequence`.
 
-use super::graph::read;
-use super::lanes::Real;
 use candle_core::{Device, Result, Tensor, bail};
 
 /// Where each element of a batch of sequences is among the packed rows.
@@ -198,59 +196,38 @@ impl Packing {
         if count != self.rows {
             bail!("{count} rows, the packing has {}", self.rows)
         }
-        let index = self.last_rows(rows.device())?;
-        rows.index_select(&index, 0)
+        let last = self.lengths.iter().zip(&self.positions);
+        let last: Vec<usize> = last
+            .map(|(&length, &position)| self.offsets[length - 1] + position)
+            .collect();
+        rows.index_select(&index(&last, rows.device())?, 0)
     }
 
-    /// States `[batch, width]` in the caller's order, sorted as the packing is; zeros if there
-    /// are none.
-    ///
-    /// # Errors
-    ///
-    /// They are not of `T` on the CPU.
-    pub(crate) fn sort_states<T: Real>(
-        &self,
-        states: Option<&Tensor>,
-        width: usize,
-    ) -> Result<Vec<T>> {
-        let Some(states) = states else {
-            return Ok(vec![T::zero(); self.batch() * width]);
-        };
-        read(states, |states: &[T]| {
-            let rows = self
-                .order
-                .iter()
-                .map(|&s| &states[s * width..(s + 1) * width]);
-            rows.flatten().copied().collect()
-        })
-    }
-
-    /// As [`sort_states`](Self::sort_states), of candle's operations: on the device and of the
-    /// dtype of `like`.
+    /// States `[batch, width]` in the caller's order, sorted as the packing is; zeros on the device
+    /// and of the dtype of `like` if there are none.
     ///
     /// # Errors
     ///
     /// What candle's operations refuse.
-    pub(crate) fn sorted(
+    pub(crate) fn sort(
         &self,
         states: Option<&Tensor>,
         width: usize,
         like: &Tensor,
     ) -> Result<Tensor> {
-        let Some(states) = states else {
-            return Tensor::zeros((self.batch(), width), like.dtype(), like.device());
-        };
-        let order: Vec<u32> = self.order.iter().map(|&sequence| sequence as u32).collect();
-        states.index_select(&Tensor::from_vec(order, self.batch(), like.device())?, 0)
+        match states {
+            None => Tensor::zeros((self.batch(), width), like.dtype(), like.device()),
+            Some(states) => states.index_select(&index(&self.order, like.device())?, 0),
+        }
     }
 
     /// Sorted rows `[batch, width]` in the caller's order again.
-    pub(crate) fn unsort<T: Copy>(&self, sorted: &[T], width: usize) -> Vec<T> {
-        let rows = self
-            .positions
-            .iter()
-            .map(|&p| &sorted[p * width..(p + 1) * width]);
-        rows.flatten().copied().collect()
+    ///
+    /// # Errors
+    ///
+    /// What candle's operations refuse.
+    pub(crate) fn unsort(&self, sorted: &Tensor) -> Result<Tensor> {
+        sorted.index_select(&index(&self.positions, sorted.device())?, 0)
     }
 
     /// The state that each row started from, `[rows, width]`: the initial one, sorted, or that
@@ -265,22 +242,17 @@ impl Packing {
         before
     }
 
-    fn last_rows(&self, device: &Device) -> Result<Tensor> {
-        let last: Vec<u32> = self
-            .lengths
-            .iter()
-            .zip(&self.positions)
-            .map(|(&length, &position)| (self.offsets[length - 1] + position) as u32)
-            .collect();
-        Tensor::from_vec(last, self.batch(), device)
-    }
-
     fn check_batch(&self, what: &str, found: usize) -> Result<()> {
         if found != self.batch() {
             bail!("{found} {what}, the packing has {} sequences", self.batch())
         }
         Ok(())
     }
+}
+
+fn index(rows: &[usize], device: &Device) -> Result<Tensor> {
+    let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+    Tensor::new(rows, device)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! whatever the number of rows on the other side: a row's result does not
 //! depend on which rows are multiplied beside it.
 
-use super::lanes::{Isa, Lanes, Real};
+use super::matrix::Matrix;
+use super::simd::{InstructionSet, Real};
 use rayon::prelude::*;
 
 /// How the columns of a matrix are laid over the registers of its panels.
@@ -22,7 +23,7 @@ pub(crate) enum Columns {
 /// A right-hand matrix `[depth, width]` in panels, for one instruction set.
 #[derive(Debug)]
 pub(crate) struct Panels<T> {
-    isa: Isa,
+    set: InstructionSet,
     depth: usize,
     width: usize,
     columns: Columns,
@@ -37,13 +38,13 @@ impl<T: Real> Panels<T> {
     ///
     /// With [`Columns::Gates`], `width` is a multiple of the number of gates.
     pub(crate) fn new(
-        isa: Isa,
+        set: InstructionSet,
         depth: usize,
         width: usize,
         columns: Columns,
         at: impl Fn(usize, usize) -> T + Sync,
     ) -> Self {
-        let lanes = isa.lanes::<T>();
+        let lanes = set.lanes::<T>();
         let registers = columns.registers();
         let count = match columns {
             Columns::Plain => width.div_ceil(registers * lanes),
@@ -77,7 +78,7 @@ impl<T: Real> Panels<T> {
                 }
             });
         Self {
-            isa,
+            set,
             depth,
             width,
             columns,
@@ -85,17 +86,25 @@ impl<T: Real> Panels<T> {
         }
     }
 
-    /// Arranges the transpose of a row-major `[width, depth]` matrix, as weights are stored.
-    pub(crate) fn transposed(isa: Isa, weight: &[T], width: usize, columns: Columns) -> Self {
-        let depth = weight.len() / width.max(1);
-        Self::new(isa, depth, width, columns, |row, column| {
-            weight[column * depth + row]
+    /// Arranges a matrix, in plain columns.
+    pub(crate) fn plain(set: InstructionSet, matrix: Matrix<'_, T>) -> Self {
+        let (depth, width) = (matrix.height(), matrix.width());
+        Self::new(set, depth, width, Columns::Plain, |row, column| {
+            matrix.at(row, column)
+        })
+    }
+
+    /// Arranges the transpose of a matrix `[width, depth]`, as weights are stored.
+    pub(crate) fn transposed(set: InstructionSet, matrix: Matrix<'_, T>, columns: Columns) -> Self {
+        let (depth, width) = (matrix.width(), matrix.height());
+        Self::new(set, depth, width, columns, |row, column| {
+            matrix.at(column, row)
         })
     }
 
     /// The instruction set whose registers the panels fit.
-    pub(crate) fn isa(&self) -> Isa {
-        self.isa
+    pub(crate) fn set(&self) -> InstructionSet {
+        self.set
     }
 
     /// Rows of the matrix.
@@ -110,13 +119,14 @@ impl<T: Real> Panels<T> {
 
     /// Rows of a left-hand matrix that one pass over a panel can serve.
     pub(crate) fn block_rows(&self) -> usize {
-        self.isa.product_rows::<T>(self.columns.registers())
+        self.set.product_rows::<T>(self.columns.registers())
     }
 
-    /// The start of a panel.
-    pub(crate) fn panel(&self, panel: usize) -> *const T {
-        let size = self.depth * self.columns.registers() * self.isa.lanes::<T>();
-        self.elements.as_slice()[panel * size..].as_ptr()
+    /// The elements of a panel, row by row.
+    #[inline(always)]
+    pub(crate) fn panel(&self, panel: usize) -> &[T] {
+        let size = self.depth * self.columns.registers() * self.set.lanes::<T>();
+        &self.elements.as_slice()[panel * size..][..size]
     }
 }
 
@@ -126,39 +136,6 @@ impl Columns {
             Self::Plain => PLAIN_REGISTERS,
             Self::Gates(gates) => gates,
         }
-    }
-}
-
-/// The products of `ROWS` rows with one panel of `REGISTERS` registers. In the left-hand
-/// matrix, from `left` on, rows and steps along the depth are as far apart as the strides say.
-///
-/// # Safety
-///
-/// `left` is readable for `depth` elements in each row, `panel` for `depth` rows of
-/// a panel for the registers `V`.
-#[inline(always)]
-pub(crate) unsafe fn multiply<V: Lanes, const ROWS: usize, const REGISTERS: usize>(
-    depth: usize,
-    left: *const V::Real,
-    [row_stride, step_stride]: [usize; 2],
-    panel: *const V::Real,
-) -> [[V; REGISTERS]; ROWS] {
-    unsafe {
-        let mut sums = [[V::splat(V::Real::ZERO); REGISTERS]; ROWS];
-        for step in 0..depth {
-            let at = panel.add(step * REGISTERS * V::COUNT);
-            let mut right = [V::splat(V::Real::ZERO); REGISTERS];
-            for (register, right) in right.iter_mut().enumerate() {
-                *right = V::load(at.add(register * V::COUNT));
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = V::splat(*left.add(row * row_stride + step * step_stride));
-                for (sum, right) in sums.iter_mut().zip(right) {
-                    *sum = value.mul_add(right, *sum);
-                }
-            }
-        }
-        sums
     }
 }
 

@@ -1,8 +1,9 @@
 //! Products of many rows with one arranged matrix.
 
-use super::lanes::{Kernel, Lanes, Real, product_rows};
-use super::panels::{PLAIN_REGISTERS, Panels, multiply};
-use super::shared::{Shared, split};
+use super::blocks::split_rows;
+use super::matrix::Matrix;
+use super::panels::{PLAIN_REGISTERS, Panels};
+use super::simd::{Kernel, Real, Register, Supported, const_rows, multiply, product_rows};
 
 /// What a product does with what its destination holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,15 +14,13 @@ pub(crate) enum Destination {
     Add,
 }
 
-/// `destination[rows, width] = left[rows, depth] · right[depth, width]` on one thread;
-/// rows are `left_stride` and `destination_stride` elements apart.
+/// `destination = left · right` on one thread, where rows of the destination start `stride`
+/// elements apart.
 pub(crate) struct Product<'a, T> {
-    pub(crate) rows: usize,
-    pub(crate) left: *const T,
-    pub(crate) left_stride: usize,
+    pub(crate) left: Matrix<'a, T>,
     pub(crate) right: &'a Panels<T>,
-    pub(crate) destination: *mut T,
-    pub(crate) destination_stride: usize,
+    pub(crate) destination: &'a mut [T],
+    pub(crate) stride: usize,
     pub(crate) mode: Destination,
 }
 
@@ -33,109 +32,92 @@ impl<T: Real> Kernel for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<V: Lanes<Real = T>>(self) {
-        unsafe {
-            let block = product_rows::<V>(PLAIN_REGISTERS);
-            let panel_width = PLAIN_REGISTERS * V::COUNT;
-            let mut chunk = 0;
-            while chunk < self.rows {
-                let chunk_end = (chunk + CHUNK_ROWS).min(self.rows);
-                for panel in 0..self.right.width().div_ceil(panel_width) {
-                    let mut row = chunk;
-                    while row < chunk_end {
-                        let rows = block.min(chunk_end - row);
-                        self.block::<V>(row, rows, panel);
-                        row += rows;
-                    }
+    fn run<R: Register<Real = T>>(mut self, simd: Supported<R>) {
+        let block = product_rows::<R>(PLAIN_REGISTERS);
+        let rows = self.left.height();
+        for chunk in (0..rows).step_by(CHUNK_ROWS) {
+            let chunk_end = rows.min(chunk + CHUNK_ROWS);
+            for panel in 0..self.right.width().div_ceil(PLAIN_REGISTERS * R::LANES) {
+                for row in (chunk..chunk_end).step_by(block) {
+                    self.block(simd, row, block.min(chunk_end - row), panel);
                 }
-                chunk = chunk_end;
             }
         }
     }
 }
 
 impl<T: Real> Product<'_, T> {
-    /// At most `product_rows` rows with one panel.
+    /// The products of at most [`product_rows`] rows with one panel.
     #[inline(always)]
-    pub(crate) unsafe fn block<V: Lanes<Real = T>>(&self, row: usize, rows: usize, panel: usize) {
-        unsafe {
-            match rows {
-                12 => self.rows::<V, 12>(row, panel),
-                11 => self.rows::<V, 11>(row, panel),
-                10 => self.rows::<V, 10>(row, panel),
-                9 => self.rows::<V, 9>(row, panel),
-                8 => self.rows::<V, 8>(row, panel),
-                7 => self.rows::<V, 7>(row, panel),
-                6 => self.rows::<V, 6>(row, panel),
-                5 => self.rows::<V, 5>(row, panel),
-                4 => self.rows::<V, 4>(row, panel),
-                3 => self.rows::<V, 3>(row, panel),
-                2 => self.rows::<V, 2>(row, panel),
-                _ => self.rows::<V, 1>(row, panel),
-            }
-        }
+    pub(crate) fn block<R: Register<Real = T>>(
+        &mut self,
+        simd: Supported<R>,
+        row: usize,
+        rows: usize,
+        panel: usize,
+    ) {
+        const_rows!(rows in [12 11 10 9 8 7 6 5 4 3 2 1], ROWS => {
+            self.rows::<R, ROWS>(simd, row, panel)
+        });
     }
 
     #[inline(always)]
-    unsafe fn rows<V: Lanes<Real = T>, const ROWS: usize>(&self, row: usize, panel: usize) {
-        unsafe {
-            let sums = multiply::<V, ROWS, PLAIN_REGISTERS>(
-                self.right.depth(),
-                self.left.add(row * self.left_stride),
-                [self.left_stride, 1],
-                self.right.panel(panel),
-            );
-            for (offset, sums) in sums.into_iter().enumerate() {
-                let to = self
-                    .destination
-                    .add((row + offset) * self.destination_stride);
-                for (register, sum) in sums.into_iter().enumerate() {
-                    let column = (panel * PLAIN_REGISTERS + register) * V::COUNT;
-                    let count = self.right.width().saturating_sub(column).min(V::COUNT);
-                    if count == 0 {
-                        continue;
-                    }
-                    let to = to.add(column);
-                    let sum = match self.mode {
-                        Destination::Overwrite => sum,
-                        Destination::Add => V::load_first(to, count).add(sum),
-                    };
-                    sum.store_first(to, count);
+    fn rows<R: Register<Real = T>, const ROWS: usize>(
+        &mut self,
+        simd: Supported<R>,
+        row: usize,
+        panel: usize,
+    ) {
+        let left = self.left.rows(row..row + ROWS);
+        let sums = multiply::<R, ROWS, PLAIN_REGISTERS>(
+            simd,
+            self.right.depth(),
+            left.elements(),
+            [left.stride(), 1],
+            self.right.panel(panel),
+        );
+        let width = self.right.width();
+        for (offset, sums) in sums.into_iter().enumerate() {
+            let to = &mut self.destination[(row + offset) * self.stride..][..width];
+            for (register, sum) in sums.into_iter().enumerate() {
+                let column = (panel * PLAIN_REGISTERS + register) * R::LANES;
+                if column >= width {
+                    break;
                 }
+                let to = &mut to[column..width.min(column + R::LANES)];
+                let sum = match self.mode {
+                    Destination::Overwrite => sum,
+                    Destination::Add => simd.load(to).add(sum),
+                };
+                sum.store(to);
             }
         }
     }
 }
 
-/// [`Product`] over all cores: `left` and `destination` are whole slices, of which
-/// each row's part starts at the given offset.
+/// [`Product`] on all threads, which replaces what the destination holds.
+///
+/// # Panics
+///
+/// The destination does not have as many rows as `left`.
 pub(crate) fn multiply_rows<T: Real>(
-    rows: usize,
-    (left, left_offset, left_stride): (&[T], usize, usize),
+    left: Matrix<'_, T>,
     right: &Panels<T>,
-    (destination, destination_offset, destination_stride): (&mut [T], usize, usize),
+    (destination, stride): (&mut [T], usize),
 ) {
-    if rows == 0 {
-        return;
-    }
-    assert!(left_offset + (rows - 1) * left_stride + right.depth() <= left.len());
-    assert!(
-        destination_offset + (rows - 1) * destination_stride + right.width() <= destination.len()
-    );
-    let destination = Shared::new(destination);
-    split(rows, right.block_rows(), |range| {
-        // SAFETY: the asserts bound every row; ranges do not overlap.
-        let product = unsafe {
-            Product {
-                rows: range.len(),
-                left: left.as_ptr().add(left_offset + range.start * left_stride),
-                left_stride,
+    assert_eq!(left.width(), right.depth());
+    split_rows(
+        left.height(),
+        (destination, stride),
+        right.block_rows(),
+        |rows, destination| {
+            right.set().run(Product {
+                left: left.rows(rows),
                 right,
-                destination: destination.at(destination_offset + range.start * destination_stride),
-                destination_stride,
+                destination,
+                stride,
                 mode: Destination::Overwrite,
-            }
-        };
-        right.isa().run(product);
-    });
+            });
+        },
+    );
 }

@@ -3,56 +3,43 @@
 //! Every sum runs over the rows in one order, whatever the number of threads;
 //! the threads divide the columns.
 
-use super::lanes::Real;
-use super::shared::{Shared, each_group};
+use super::blocks::at_once;
+use super::matrix::Matrix;
+use super::simd::Real;
 
 /// Columns that one thread sums at a time.
 const COLUMNS: usize = 128;
 
-/// `sums[column] += matrix[row, column]` over all rows.
-pub(crate) fn add_columns<T: Real>(matrix: &[T], width: usize, sums: &mut [T]) {
-    let shared = Shared::new(sums);
-    each_group(width.div_ceil(COLUMNS), |group| {
-        let columns = group * COLUMNS..((group + 1) * COLUMNS).min(width);
-        // SAFETY: groups are different columns.
-        let sums =
-            unsafe { std::slice::from_raw_parts_mut(shared.at(columns.start), columns.len()) };
-        for row in matrix.chunks_exact(width) {
-            add(sums, &row[columns.clone()]);
-        }
-    });
+/// The sum of each column over all rows.
+pub(crate) fn sum_columns<T: Real>(matrix: Matrix<'_, T>) -> Vec<T> {
+    scatter_rows(matrix, |_| 0, 1)
 }
 
-/// `sums[targets[row], column] += matrix[row, offset + column]` over all rows and the
-/// `width` columns of `sums`; each target is less than its number of rows.
+/// `[count, width]`: the sums of the rows that have each target. `target(row)` is less than
+/// `count`.
 pub(crate) fn scatter_rows<T: Real>(
-    matrix: &[T],
-    stride: usize,
-    offset: usize,
-    targets: &[u32],
-    sums: &mut [T],
-    width: usize,
-) {
-    assert!(
-        targets
-            .iter()
-            .all(|&target| (target as usize + 1) * width <= sums.len())
-    );
-    let shared = Shared::new(sums);
-    each_group(width.div_ceil(COLUMNS), |group| {
-        let first = group * COLUMNS;
-        let count = COLUMNS.min(width - first);
-        for (row, &target) in matrix.chunks_exact(stride).zip(targets) {
-            let at = target as usize * width + first;
-            // SAFETY: the assert bounds the rows; groups are different columns.
-            let sums = unsafe { std::slice::from_raw_parts_mut(shared.at(at), count) };
-            add(sums, &row[offset + first..][..count]);
+    matrix: Matrix<'_, T>,
+    target: impl Fn(usize) -> usize + Sync,
+    count: usize,
+) -> Vec<T> {
+    let width = matrix.width();
+    let mut sums = vec![T::zero(); count * width];
+    // The sums of some columns for each group.
+    let mut groups: Vec<Vec<&mut [T]>> = Vec::new();
+    groups.resize_with(width.div_ceil(COLUMNS), || Vec::with_capacity(count));
+    for row in sums.chunks_mut(width.max(1)) {
+        for (group, sums) in groups.iter_mut().zip(row.chunks_mut(COLUMNS)) {
+            group.push(sums);
+        }
+    }
+    at_once(groups, |group, mut sums| {
+        let columns = group * COLUMNS..width.min((group + 1) * COLUMNS);
+        for row in 0..matrix.height() {
+            let elements = &matrix.row(row)[columns.clone()];
+            for (sum, &element) in sums[target(row)].iter_mut().zip(elements) {
+                *sum += element;
+            }
         }
     });
-}
-
-fn add<T: Real>(sums: &mut [T], row: &[T]) {
-    for (sum, &value) in sums.iter_mut().zip(row) {
-        *sum += value;
-    }
+    sums
 }

@@ -32,7 +32,7 @@ pub trait TokenModel: Sync {
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Choice {
+pub enum TokenChoice {
     /// The most probable; the first of equals.
     Greedy,
     /// Drawn by probability. Sequence `i` of the batch draws from stream
@@ -57,7 +57,7 @@ pub struct Decoding {
     /// The most tokens that a result may have.
     pub max_steps: usize,
     /// How the next token is chosen.
-    pub choice: Choice,
+    pub choice: TokenChoice,
 }
 
 /// Sequences that share the passes over a model's weights on one thread.
@@ -83,7 +83,7 @@ pub fn decode<M: TokenModel>(
             )
         }
     }
-    if let Choice::Sample { temperature, .. } = decoding.choice
+    if let TokenChoice::Sample { temperature, .. } = decoding.choice
         && !(temperature > 0.0 && temperature.is_finite())
     {
         bail!("a temperature of {temperature}, expected one above zero")
@@ -120,8 +120,8 @@ fn write<M: TokenModel>(
     let mut results = vec![Vec::new(); sequences.len()];
     let draft = |(index, &sequence): (usize, &usize)| {
         let generator = match decoding.choice {
-            Choice::Greedy => None,
-            Choice::Sample {
+            TokenChoice::Greedy => None,
+            TokenChoice::Sample {
                 seed, first_stream, ..
             } => {
                 let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -162,14 +162,14 @@ fn write<M: TokenModel>(
     Ok(results)
 }
 
-fn choose(logits: &[f32], choice: Choice, generator: Option<&mut ChaCha8Rng>) -> u32 {
+fn choose(logits: &[f32], choice: TokenChoice, generator: Option<&mut ChaCha8Rng>) -> u32 {
     let mut best = 0;
     for (token, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {
             best = token;
         }
     }
-    let (Choice::Sample { temperature, .. }, Some(generator)) = (choice, generator) else {
+    let (TokenChoice::Sample { temperature, .. }, Some(generator)) = (choice, generator) else {
         return best as u32;
     };
     let max = logits[best] as f64;

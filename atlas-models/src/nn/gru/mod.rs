@@ -2,22 +2,24 @@
 
 mod backward;
 mod forward;
+mod input;
 mod layer;
 mod plain;
-mod stepper;
 #[cfg(test)]
 mod tests;
+mod token_model;
+mod weights;
 
+use super::dropout::dropout;
 use super::packing::Packing;
-use super::recurrent::{
-    self, LayerDropout, LayerInput, RecurrentWeights, SequenceInput, check_shape,
-};
 use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
-use forward::GATES;
+use input::LayerInput;
+use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
+use weights::{LayerWeights, check_shape};
 
-pub use stepper::{GruDecoder, GruState, GruStepper};
+pub use token_model::{GruState, GruTokenModel};
 
 /// A stack of GRU layers in one direction, with the weights of PyTorch's `nn.GRU`.
 ///
@@ -30,13 +32,39 @@ pub use stepper::{GruDecoder, GruState, GruStepper};
 /// or on the number of threads.
 #[derive(Debug, Clone)]
 pub struct Gru {
-    layers: Vec<RecurrentWeights>,
+    layers: Vec<LayerWeights>,
     input_size: usize,
     hidden_size: usize,
 }
 
 /// What a [`Gru`] reads at each packed row.
-pub type GruInput<'a> = SequenceInput<'a>;
+#[derive(Debug, Clone, Copy)]
+pub enum GruInput<'a> {
+    /// One vector for each row: `[rows, input_size]`.
+    Rows(&'a Tensor),
+    /// A token's embedding, followed by values that are constant over the sequence.
+    ///
+    /// Cheaper than the same as [`Rows`](Self::Rows): the first layer multiplies
+    /// the embedding and the constants once, instead of every row.
+    Tokens {
+        /// One token for each row, as [`Packing::pack`] makes them.
+        ids: &'a [u32],
+        /// `[vocabulary, embedding]`
+        embedding: &'a Tensor,
+        /// `[batch, input_size - embedding]` in the caller's order; absent if
+        /// the embedding is the whole input.
+        constant: Option<&'a Tensor>,
+    },
+}
+
+/// Units dropped between the layers while training.
+#[derive(Debug)]
+pub struct LayerDropout<'a> {
+    /// The share of units dropped.
+    pub rate: f64,
+    /// Where the masks come from.
+    pub generator: &'a mut ChaCha8Rng,
+}
 
 /// What a [`Gru`] computes.
 #[derive(Debug, Clone)]
@@ -54,33 +82,25 @@ impl Gru {
     ///
     /// # Errors
     ///
-    /// A size is zero, or `vb` has not the weights in these shapes.
+    /// A size is zero, or `vb` does not have the weights in these shapes.
     pub fn new(
         input_size: usize,
         hidden_size: usize,
         layers: usize,
         vb: VarBuilder,
     ) -> Result<Self> {
+        if input_size == 0 || hidden_size == 0 || layers == 0 {
+            bail!("{layers} recurrent layers from {input_size} to {hidden_size} have no weights")
+        }
+        let layer = |layer| {
+            let input = if layer == 0 { input_size } else { hidden_size };
+            LayerWeights::new(layer, input, hidden_size, &vb)
+        };
         Ok(Self {
-            layers: recurrent::layers(GATES, input_size, hidden_size, layers, &vb)?,
+            layers: (0..layers).map(layer).collect::<Result<_>>()?,
             input_size,
             hidden_size,
         })
-    }
-
-    /// The weights of each layer.
-    pub fn layers(&self) -> &[RecurrentWeights] {
-        &self.layers
-    }
-
-    /// The width of the first layer's input.
-    pub fn input_size(&self) -> usize {
-        self.input_size
-    }
-
-    /// The width of the states.
-    pub fn hidden_size(&self) -> usize {
-        self.hidden_size
     }
 
     /// Runs all layers over all sequences.
@@ -98,9 +118,9 @@ impl Gru {
         packing: &Arc<Packing>,
         input: GruInput<'_>,
         initial: Option<&[Tensor]>,
-        between: Option<LayerDropout<'_>>,
+        dropout: Option<LayerDropout<'_>>,
     ) -> Result<GruOutput> {
-        self.forward_by(run, packing, input, initial, between)
+        self.forward_by(run, packing, input, initial, dropout)
     }
 
     fn forward_by(
@@ -109,15 +129,20 @@ impl Gru {
         packing: &Arc<Packing>,
         input: GruInput<'_>,
         initial: Option<&[Tensor]>,
-        mut between: Option<LayerDropout<'_>>,
+        mut dropout: Option<LayerDropout<'_>>,
     ) -> Result<GruOutput> {
-        self.check_initial(packing, initial)?;
+        if let Some(initial) = initial {
+            self.check_initial(initial, packing.batch())?;
+        }
         let mut last = Vec::with_capacity(self.layers.len());
         let mut rows: Option<Tensor> = None;
         for (index, weights) in self.layers.iter().enumerate() {
-            let entering = match rows {
-                None => weights.first_input(packing, input)?,
-                Some(rows) => weights.next_input(rows, &mut between)?,
+            let entering = match (rows, &mut dropout) {
+                (None, _) => weights.first_input(packing, input)?,
+                (Some(rows), None) => weights.dense_input(rows),
+                (Some(rows), Some(LayerDropout { rate, generator })) => {
+                    weights.dense_input(self::dropout(&rows, *rate, generator)?)
+                }
             };
             let states = initial.map(|initial| &initial[index]);
             let output = run(packing, entering, states, weights)?;
@@ -130,10 +155,8 @@ impl Gru {
         }
     }
 
-    fn check_initial(&self, packing: &Packing, initial: Option<&[Tensor]>) -> Result<()> {
-        let Some(initial) = initial else {
-            return Ok(());
-        };
+    /// Refuses initial states unless there are some for each layer, `[batch, hidden]`.
+    fn check_initial(&self, initial: &[Tensor], batch: usize) -> Result<()> {
         if initial.len() != self.layers.len() {
             bail!(
                 "initial states of {} layers for a GRU of {}",
@@ -142,21 +165,21 @@ impl Gru {
             )
         }
         for states in initial {
-            check_shape("initial states", states, packing.batch(), self.hidden_size)?;
+            check_shape("initial states", states, batch, self.hidden_size)?;
         }
         Ok(())
     }
 }
 
 /// A way to run one layer.
-type RunLayer = fn(&Arc<Packing>, LayerInput, Option<&Tensor>, &RecurrentWeights) -> Result<Tensor>;
+type RunLayer = fn(&Arc<Packing>, LayerInput, Option<&Tensor>, &LayerWeights) -> Result<Tensor>;
 
 /// Runs one layer with what its device and dtype allow.
 fn run(
     packing: &Arc<Packing>,
     input: LayerInput,
     initial: Option<&Tensor>,
-    weights: &RecurrentWeights,
+    weights: &LayerWeights,
 ) -> Result<Tensor> {
     let (weight, bias) = (&weights.weight_hh, &weights.bias_hh);
     match weight.dtype() {

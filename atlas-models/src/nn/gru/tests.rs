@@ -1,6 +1,6 @@
 use super::*;
-use crate::nn::differences::assert_gradients;
-use crate::nn::lanes::Isa;
+use crate::nn::finite_differences::assert_gradients;
+use crate::nn::simd::InstructionSet;
 use candle_core::{Device, Var};
 use candle_nn::VarMap;
 use rand::{Rng, SeedableRng};
@@ -193,7 +193,7 @@ fn assert_both_ways_agree(hidden: usize, dtype: DType, tolerance: f64) -> Result
 
 #[test]
 fn the_kernels_of_every_instruction_set_agree_with_candles_operations() -> Result<()> {
-    Isa::each(|| {
+    InstructionSet::each(|| {
         for hidden in [1, 8, 17, 50] {
             assert_both_ways_agree(hidden, DType::F64, 1e-12)?;
             assert_both_ways_agree(hidden, DType::F32, 2e-5)?;

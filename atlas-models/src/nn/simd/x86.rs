@@ -1,6 +1,6 @@
 //! Registers of AVX2 and AVX-512.
 
-use super::Lanes;
+use super::{Register, Supported};
 use std::arch::x86_64::*;
 
 macro_rules! register {
@@ -16,58 +16,60 @@ macro_rules! register {
         #[derive(Clone, Copy)]
         pub(crate) struct $name($raw);
 
-        impl Lanes for $name {
+        // SAFETY: its registers have so many elements. That there is one, or a proof of support,
+        // says that the machine has the instructions.
+        unsafe impl Register for $name {
             type Real = $real;
-            const COUNT: usize = $count;
+            const LANES: usize = $count;
             const REGISTERS: usize = $registers;
 
             #[inline(always)]
-            unsafe fn splat(x: $real) -> Self {
+            fn splat(_: Supported<Self>, x: $real) -> Self {
                 unsafe { Self($splat(x)) }
             }
             #[inline(always)]
-            unsafe fn load(from: *const $real) -> Self {
+            unsafe fn read(from: *const $real) -> Self {
                 unsafe { Self($load(from)) }
             }
             #[inline(always)]
-            unsafe fn store(self, to: *mut $real) {
+            unsafe fn write(self, to: *mut $real) {
                 unsafe { $store(to, self.0) }
             }
             #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
+            fn add(self, other: Self) -> Self {
                 unsafe { Self($add(self.0, other.0)) }
             }
             #[inline(always)]
-            unsafe fn sub(self, other: Self) -> Self {
+            fn sub(self, other: Self) -> Self {
                 unsafe { Self($sub(self.0, other.0)) }
             }
             #[inline(always)]
-            unsafe fn mul(self, other: Self) -> Self {
+            fn mul(self, other: Self) -> Self {
                 unsafe { Self($mul(self.0, other.0)) }
             }
             #[inline(always)]
-            unsafe fn div(self, other: Self) -> Self {
+            fn div(self, other: Self) -> Self {
                 unsafe { Self($div(self.0, other.0)) }
             }
             #[inline(always)]
-            unsafe fn min(self, other: Self) -> Self {
+            fn min(self, other: Self) -> Self {
                 unsafe { Self($min(self.0, other.0)) }
             }
             #[inline(always)]
-            unsafe fn max(self, other: Self) -> Self {
+            fn max(self, other: Self) -> Self {
                 unsafe { Self($max(self.0, other.0)) }
             }
             #[inline(always)]
-            unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+            fn mul_add(self, factor: Self, term: Self) -> Self {
                 unsafe { Self($mul_add(self.0, factor.0, term.0)) }
             }
             #[inline(always)]
-            unsafe fn round(self) -> Self {
+            fn round(self) -> Self {
                 let $x = self.0;
                 unsafe { Self($round) }
             }
             #[inline(always)]
-            unsafe fn exp2(self) -> Self {
+            fn exp2(self) -> Self {
                 let $n = self.0;
                 unsafe { Self($exp2) }
             }

@@ -1,6 +1,6 @@
 //! Registers for any machine: short arrays that the compiler vectorises.
 
-use super::{Lanes, Real};
+use super::{Real, Register, Supported};
 
 /// An array used as a register.
 #[derive(Clone, Copy)]
@@ -12,41 +12,42 @@ const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
 macro_rules! array {
     ($real:ty, $count:literal, $bits:ty, $int:ty, $bias:literal, $mantissa:literal) => {
-        impl Lanes for Array<$real, $count> {
+        // SAFETY: it reads and writes as many elements as it has.
+        unsafe impl Register for Array<$real, $count> {
             type Real = $real;
-            const COUNT: usize = $count;
+            const LANES: usize = $count;
             const REGISTERS: usize = 16;
 
             #[inline(always)]
-            unsafe fn splat(x: $real) -> Self {
+            fn splat(_: Supported<Self>, x: $real) -> Self {
                 Self([x; $count])
             }
             #[inline(always)]
-            unsafe fn load(from: *const $real) -> Self {
+            unsafe fn read(from: *const $real) -> Self {
                 Self(unsafe { from.cast::<[$real; $count]>().read_unaligned() })
             }
             #[inline(always)]
-            unsafe fn store(self, to: *mut $real) {
+            unsafe fn write(self, to: *mut $real) {
                 unsafe { to.cast::<[$real; $count]>().write_unaligned(self.0) }
             }
             #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
+            fn add(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
             }
             #[inline(always)]
-            unsafe fn sub(self, other: Self) -> Self {
+            fn sub(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| self.0[i] - other.0[i]))
             }
             #[inline(always)]
-            unsafe fn mul(self, other: Self) -> Self {
+            fn mul(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
             }
             #[inline(always)]
-            unsafe fn div(self, other: Self) -> Self {
+            fn div(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| self.0[i] / other.0[i]))
             }
             #[inline(always)]
-            unsafe fn min(self, other: Self) -> Self {
+            fn min(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| {
                     if self.0[i] < other.0[i] {
                         self.0[i]
@@ -56,7 +57,7 @@ macro_rules! array {
                 }))
             }
             #[inline(always)]
-            unsafe fn max(self, other: Self) -> Self {
+            fn max(self, other: Self) -> Self {
                 Self(std::array::from_fn(|i| {
                     if self.0[i] > other.0[i] {
                         self.0[i]
@@ -66,7 +67,7 @@ macro_rules! array {
                 }))
             }
             #[inline(always)]
-            unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+            fn mul_add(self, factor: Self, term: Self) -> Self {
                 Self(std::array::from_fn(|i| {
                     if FUSED {
                         self.0[i].mul_add(factor.0[i], term.0[i])
@@ -76,23 +77,17 @@ macro_rules! array {
                 }))
             }
             #[inline(always)]
-            unsafe fn round(self) -> Self {
+            fn round(self) -> Self {
                 // Adding 1.5 times two to the width of the mantissa pushes the fraction
                 // out; enough for the magnitudes that `exp` reduces.
                 let shift = 1.5 / <$real>::EPSILON;
                 Self(std::array::from_fn(|i| (self.0[i] + shift) - shift))
             }
             #[inline(always)]
-            unsafe fn exp2(self) -> Self {
+            fn exp2(self) -> Self {
                 Self(std::array::from_fn(|i| {
-                    // SAFETY: the caller promises an integer within the exponent's range, or a NaN,
-                    // for which any value will do.
-                    let power: $int = if self.0[i].is_nan() {
-                        0
-                    } else {
-                        unsafe { self.0[i].to_int_unchecked() }
-                    };
-                    <$real>::from_bits(((power + $bias) as $bits) << $mantissa)
+                    let biased = (self.0[i] as $int).wrapping_add($bias);
+                    <$real>::from_bits((biased as $bits) << $mantissa)
                 }))
             }
         }
