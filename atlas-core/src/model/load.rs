@@ -84,11 +84,16 @@ impl LoadOptions {
 /// The model in an opened bundle. What the manifest alone shows is checked before any tensor is
 /// read.
 pub(crate) fn load<T: AtlasModel>(bundle: &Bundle, options: &LoadOptions) -> Result<Model<T>> {
-    let in_bundle = |error: Error| error.within(bundle.path().display());
+    let in_bundle = |error: Error| {
+        if error.is_params() {
+            error.within(bundle.manifest_path().display())
+        } else {
+            error.within(bundle.path().display())
+        }
+    };
     check_identity::<T>(bundle.model(), bundle.version()).map_err(in_bundle)?;
     if bundle.version() == T::VERSION {
-        let params = T::Params::from_stored(&bundle.params())
-            .map_err(|error| error.within(bundle.manifest_path().display()))?;
+        let params = T::Params::from_stored(&bundle.params()).map_err(in_bundle)?;
         bundle.check_spelling(params.to_json())?;
         let names = bundle.networks().map(|network| network.name());
         check_networks::<T>(names).map_err(in_bundle)?;

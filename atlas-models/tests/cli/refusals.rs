@@ -45,7 +45,7 @@ fn everything_wrong_is_said_at_once() {
         "  - tiny.smi holds 24 molecules: 99 cannot be held out and leave any to train on",
         "  - `batch` = 0: expected 1 to 1000000",
         "  - `learning_rate` = -1.0: expected at least 0.0",
-        "  - cannot save to b: it is a file, and a bundle is a folder",
+        "  - refused to save to b: it is a file, and a bundle is a folder",
         "  - --set: `latent_sise`: unknown parameter; did you mean `latent_size`?",
         "  - --set: `longest` = `long`: expected an integer (usize)",
         "  - `encoder_layers` = 0: expected 1 to 64",
@@ -166,7 +166,7 @@ fn a_place_that_holds_something_else() {
         .failure();
     assert_eq!(
         error,
-        "cannot save to full: the folder is not empty and not a bundle"
+        "refused to save to full: the folder is not empty and not a bundle"
     );
     assert_eq!(scene.read("full/thesis.tex"), b"\\documentclass{book}");
 }
