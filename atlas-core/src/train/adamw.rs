@@ -196,9 +196,7 @@ impl AdamW {
             )));
         }
         let slots = self.slots.iter().zip(gradients);
-        slots
-            .map(|(slot, gradient)| slot.check("a gradient", gradient))
-            .collect()
+        slots.try_for_each(|(slot, gradient)| slot.check("a gradient", gradient))
     }
 }
 

@@ -50,13 +50,15 @@ pub fn run(args: &Args, models: &Models) -> Result {
     snapshot.dtype = args.dtype;
     // How the model behaved in Python, nobody has written down.
     let options = LoadOptions::new().golden(false);
-    let model = models
-        .from_snapshot(snapshot, &options)
-        .map_err(|error| {
-            let file = args.folder.join("args.json");
-            let place = if error.is_params() { &file } else { &args.folder };
-            error.within(place.display())
-        })?;
+    let model = models.from_snapshot(snapshot, &options).map_err(|error| {
+        let file = args.folder.join("args.json");
+        let place = if error.is_params() {
+            &file
+        } else {
+            &args.folder
+        };
+        error.within(place.display())
+    })?;
     model.snapshot()?.save(&args.out)?;
     let bundle = Bundle::open(&args.out)?;
     if args.json {
