@@ -54,3 +54,23 @@ pub fn derived<T, E: Into<Error>>(
 pub fn parse_choice<T: Choice>(name: &str) -> core::result::Result<T, Error> {
     T::from_name(name).ok_or_else(|| crate::params::unknown_choice(name, T::ITEMS))
 }
+
+/// Whether a text is one of some texts, for constants.
+pub const fn is_among(text: &str, texts: &[&str]) -> bool {
+    let mut position = 0;
+    while position < texts.len() {
+        if is_same(text.as_bytes(), texts[position].as_bytes()) {
+            return true;
+        }
+        position += 1;
+    }
+    false
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut position = 0;
+    while position < a.len() && position < b.len() && a[position] == b[position] {
+        position += 1;
+    }
+    position == a.len() && position == b.len()
+}

@@ -11,14 +11,14 @@
 //! # How this crate works
 //!
 //! `syntax` reads what was written, attribute by attribute; `check` judges it across keys, fields
-//! and values and turns it into a `model`; `emit` writes the code, or, after a mistake, just
+//! and values and turns it into what `checked` declares; `emit` writes the code, or, after a mistake, just
 //! enough of it for the rest of the program to compile.
 #![deny(missing_docs)]
 
 mod check;
+mod checked;
 mod emit;
-mod literal;
-mod model;
+mod shape;
 mod syntax;
 #[cfg(test)]
 mod tests;

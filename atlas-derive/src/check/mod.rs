@@ -5,19 +5,16 @@ mod constraint;
 mod len;
 mod name;
 mod param;
-mod proof;
-mod shape;
 mod structure;
 mod version;
 
 pub(crate) use choice::choice;
-pub(crate) use shape::shape_of;
-pub(crate) use structure::{group, krate, model, params_ident};
+pub(crate) use structure::{group, model};
 
 use quote::{ToTokens, quote};
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
-use crate::model::Doc;
+use crate::checked::Doc;
 
 /// The documentation of an item, its lines joined.
 fn doc(attributes: &[Attribute]) -> Doc {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proc_macro2::Ident;
 use syn::LitStr;
 
-use crate::model::Network;
+use crate::checked::Network;
 use crate::syntax::{Ctxt, Slot, unraw};
 
 /// The identity of a model: what was given, or the struct's name in kebab-case.

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::scope;
-use crate::model::Choice;
+use crate::checked::Choice;
 
 /// The impls of an enum that derives `Choice`.
 pub(crate) fn choice(choice: &Choice) -> TokenStream {

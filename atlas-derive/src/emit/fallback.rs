@@ -9,14 +9,13 @@ use quote::{ToTokens, quote};
 use syn::{Data, Generics, Path, parse_quote};
 
 use super::scope;
-use crate::check::{krate, params_ident, shape_of};
-use crate::model::Shape;
-use crate::syntax::{RawChoice, RawField, RawStruct, Role, Slot};
+use crate::shape::{Shape, shape_of};
+use crate::syntax::{RawChoice, RawField, RawStruct, Role, Slot, krate};
 
 /// The parameters struct and the impls of a struct that could not derive `AtlasModel`.
 pub(crate) fn model(raw: &RawStruct) -> TokenStream {
     let (ident, vis, generics) = (&raw.input.ident, &raw.input.vis, &raw.input.generics);
-    let given = params_ident(raw);
+    let given = raw.params_ident();
     let params = if given == *ident {
         quote::format_ident!("{ident}Params")
     } else {

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{claims, param, scope};
-use crate::model::{Default, Group};
+use crate::checked::{Default, Group};
 
 /// The impls of a struct that derives `Params`, in their scope.
 pub(crate) fn group(group: &Group) -> TokenStream {

@@ -8,15 +8,16 @@ mod choice;
 mod claims;
 mod fallback;
 mod group;
-mod model;
+mod implementation;
 mod param;
+mod written;
 
 pub(crate) use choice::choice;
 pub(crate) use fallback::{
     choice as fallback_choice, group as fallback_group, model as fallback_model,
 };
 pub(crate) use group::group;
-pub(crate) use model::model;
+pub(crate) use implementation::model;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;

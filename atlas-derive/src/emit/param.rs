@@ -6,8 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Expr, Type};
 
 use super::blamed_on;
-use crate::literal::{is_constant, owned_texts};
-use crate::model::{Default, Param};
+use super::written::{is_constant, owned_texts};
+use crate::checked::{Default, Param};
 use crate::syntax::unraw;
 
 /// The user's expressions, each as a constant or a function that everything else names.

@@ -1,11 +1,12 @@
 //! A struct that derives `AtlasModel` or `Params`, as written.
 
 use proc_macro2::Ident;
-use syn::{Data, DeriveInput, ExprPath, Fields, LitStr, Path};
+use quote::format_ident;
+use syn::{Data, DeriveInput, ExprPath, Fields, LitStr, Path, parse_quote};
 
 use super::field::RawField;
 use super::keys::Keys;
-use super::{Ctxt, Slot, Step, Version, value};
+use super::{Ctxt, Slot, Step, Version, unraw, value};
 
 /// Which derive is reading the struct.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,21 @@ impl<'a> RawStruct<'a> {
             fields,
         }
     }
+}
+
+impl RawStruct<'_> {
+    /// The name of the parameters struct.
+    pub(crate) fn params_ident(&self) -> Ident {
+        let ident = &self.input.ident;
+        let given = self.slots.params.value().cloned();
+        given.unwrap_or_else(|| format_ident!("{}Params", unraw(ident), span = ident.span()))
+    }
+}
+
+/// The path of `atlas_core`.
+pub(crate) fn krate(given: &Slot<Path>) -> Path {
+    let given = given.value().cloned();
+    given.unwrap_or_else(|| parse_quote!(::atlas_core))
 }
 
 impl StructSlots {

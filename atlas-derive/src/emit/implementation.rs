@@ -6,7 +6,7 @@ use syn::ExprPath;
 use syn::spanned::Spanned;
 
 use super::{blamed_on, group, scope};
-use crate::model::{Model, Network};
+use crate::checked::{Model, Network};
 use crate::syntax::unraw;
 
 /// Everything that a struct that derives `AtlasModel` stands for.
