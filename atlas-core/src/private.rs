@@ -5,10 +5,12 @@ pub use crate::error::{Error, Result};
 pub use crate::migration::Migration;
 pub use crate::model::{AtlasModel, GoldenFns};
 pub use crate::params::{Choice, ChoiceItem, Field, Kind, ParamValue, Params, Schema};
-pub use serde::{Serialize, Serializer};
+pub use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use serde_json::{Map, Value};
 
 use std::fmt::Display;
+
+use candle_nn::VarBuilder;
 
 /// The field `name` of a group, read as its type.
 pub fn field<T: ParamValue>(group: &Value, name: &str) -> Option<T> {
@@ -38,16 +40,74 @@ pub fn serialize<T: ParamValue, S: Serializer>(
     value.to_json().serialize(serializer)
 }
 
+/// What a function returns that makes a network or the value of a `#[derived]` field.
+#[diagnostic::on_unimplemented(
+    message = "a function that makes a field of a model returns a `Result` whose error converts to `atlas_core::Error`, not `{Self}`",
+    label = "this returns `{Self}`",
+    note = "return `atlas_core::Result<…>` or `candle_core::Result<…>`; `atlas_core::Error::new` makes an error of a text"
+)]
+pub trait BuildResult {
+    type Built;
+
+    fn into_result(self) -> Result<Self::Built>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E: Into<Error>> BuildResult for core::result::Result<T, E> {
+    type Built = T;
+
+    fn into_result(self) -> Result<T> {
+        self.map_err(Into::into)
+    }
+}
+
+/// What a user's function returned, its error converted.
+pub fn returned<R: BuildResult>(result: R) -> Result<R::Built> {
+    result.into_result()
+}
+
+/// A type that builds itself as a network. Nothing implements it: it is there for its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no function `new` that builds a network",
+    label = "no function `new`",
+    note = "name the function that builds it: `#[network(with = path)]`"
+)]
+pub trait HasNew {}
+
+/// Gives every type a `new`, so that a type without one of its own is reported by [`HasNew`].
+pub trait NoNew: Sized {
+    fn new<P>(_: &P, _: VarBuilder<'static>) -> Result<Self>
+    where
+        Self: HasNew,
+    {
+        Err(Error::internal("a network was built by no function"))
+    }
+}
+
+impl<T> NoNew for T {}
+
+/// Builds a network by the `new` of its type.
+#[rustfmt::skip]
+pub fn build_by_new<P, R: BuildResult>(
+    networks: &NetworkBuilder,
+    name: &str,
+    params: &P,
+    new: fn(&P, VarBuilder<'static>) -> R, // Built otherwise? Say `#[network(with = path)]`.
+) -> Result<R::Built> {
+    networks.build(name, |vb| returned(new(params, vb)))
+}
+
 /// The value of a `#[derived]` field, its error naming the field.
-pub fn derived<T, E: Into<Error>>(
-    field: &'static str,
-    result: core::result::Result<T, E>,
-) -> Result<T> {
-    result.map_err(|error| {
-        error
-            .into()
-            .within(format_args!("the derived field `{field}`"))
-    })
+pub fn derived<T>(field: &'static str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| error.within(format_args!("the derived field `{field}`")))
+}
+
+/// Reads parameters as a person gives them: strictly, and with their defaults.
+pub fn deserialize<'de, P: Params, D: Deserializer<'de>>(
+    deserializer: D,
+) -> core::result::Result<P, D::Error> {
+    let overrides = Value::deserialize(deserializer)?;
+    P::from_overrides(&overrides).map_err(serde::de::Error::custom)
 }
 
 /// The reading of a choice's name.

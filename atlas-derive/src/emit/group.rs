@@ -18,14 +18,14 @@ pub(super) fn impls(group: &Group) -> TokenStream {
     let default = default(group);
     let param_value = param_value(group);
     let params = params(group);
-    let serialize = serialize(group);
+    let serde = serde(group);
     quote! {
         #(#constants)*
         #(#claims)*
         #default
         #param_value
         #params
-        #serialize
+        #serde
     }
 }
 
@@ -115,7 +115,7 @@ fn params(group: &Group) -> TokenStream {
     }
 }
 
-fn serialize(group: &Group) -> TokenStream {
+fn serde(group: &Group) -> TokenStream {
     let ident = &group.ident;
     quote! {
         #[automatically_derived]
@@ -125,6 +125,15 @@ fn serialize(group: &Group) -> TokenStream {
                 __serializer: __S,
             ) -> ::core::result::Result<__S::Ok, __S::Error> {
                 __atlas::serialize(self, __serializer)
+            }
+        }
+
+        #[automatically_derived]
+        impl<'__de> __atlas::Deserialize<'__de> for #ident {
+            fn deserialize<__D: __atlas::Deserializer<'__de>>(
+                __deserializer: __D,
+            ) -> ::core::result::Result<Self, __D::Error> {
+                __atlas::deserialize(__deserializer)
             }
         }
     }

@@ -88,8 +88,8 @@ fn build(model: &Model) -> TokenStream {
     let derived: Vec<_> = model.derived.iter().map(|derived| &derived.ident).collect();
     let derived_locals: Vec<_> = derived.iter().map(|ident| local(ident)).collect();
     let derived_values = model.derived.iter().map(|derived| {
-        let (name, with) = (&derived.name, &derived.with);
-        quote!(__atlas::derived(#name, #with(__params))?)
+        let (name, value) = (&derived.name, returned(&derived.with, quote!((__params))));
+        quote!(__atlas::derived(#name, #value)?)
     });
     let networks: Vec<_> = model
         .networks
@@ -98,7 +98,7 @@ fn build(model: &Model) -> TokenStream {
         .collect();
     let network_locals: Vec<_> = networks.iter().map(|ident| local(ident)).collect();
     let build_networks = match &model.build {
-        Some(path) => build_all(path, &network_locals),
+        Some(path) => build_all(path, &model.networks, &network_locals),
         None => build_each(&model.networks, &network_locals),
     };
     // A parameter that only the parameters struct is asked for is not an unused field.
@@ -117,24 +117,42 @@ fn build(model: &Model) -> TokenStream {
     }
 }
 
-fn build_all(path: &ExprPath, locals: &[Ident]) -> TokenStream {
-    let pattern = match locals {
-        [local] => quote!(#local),
-        _ => quote!((#(#locals),*)),
+fn build_all(path: &ExprPath, networks: &[Network], locals: &[Ident]) -> TokenStream {
+    let types = networks.iter().map(|network| &network.ty);
+    let (pattern, ty) = match locals {
+        [local] => (quote!(#local), quote!(#(#types)*)),
+        _ => (quote!((#(#locals),*)), quote!((#(#types),*))),
     };
-    quote!(let #pattern = __networks.build_all(|__networks| #path(__params, __networks))?;)
+    let built = returned(path, quote!((__params, __networks)));
+    quote!(let #pattern: #ty = __networks.build_all(|__networks| #built)?;)
 }
 
 fn build_each(networks: &[Network], locals: &[Ident]) -> TokenStream {
     let built = networks.iter().map(|network| {
         let (name, ty) = (&network.name, &network.ty);
-        let build = match &network.with {
-            Some(path) => quote!(#path(__params, __vb)),
-            None => quote_spanned!(blamed_on(ty.span())=> <#ty>::new(__params, __vb)),
-        };
-        quote!(__networks.build(#name, |__vb| #build)?)
+        match &network.with {
+            Some(path) => {
+                let built = returned(path, quote!((__params, __vb)));
+                quote!(__networks.build(#name, |__vb| #built)?)
+            }
+            // In a block of its own, so that `NoNew` is known to nothing else.
+            None => {
+                let new = quote_spanned!(blamed_on(ty.span())=> <#ty>::new);
+                quote!({
+                    use __atlas::NoNew as _;
+                    __atlas::build_by_new(__networks, #name, __params, #new)?
+                })
+            }
+        }
     });
-    quote!(#(let #locals = #built;)*)
+    let types = networks.iter().map(|network| &network.ty);
+    quote!(#(let #locals: #types = #built;)*)
+}
+
+/// What the user's function returns, with its errors converted.
+fn returned(path: &ExprPath, arguments: TokenStream) -> TokenStream {
+    let call = quote_spanned!(blamed_on(path.span())=> #path #arguments);
+    quote!(__atlas::returned(#call))
 }
 
 fn local(ident: &Ident) -> Ident {
