@@ -12,9 +12,9 @@ use std::fmt::Display;
 
 use candle_nn::VarBuilder;
 
-/// The field `name` of a group, read as its type.
-pub fn field<T: ParamValue>(group: &Value, name: &str) -> Option<T> {
-    T::from_json(group.as_object()?.get(name)?)
+/// The member `name` of a group.
+pub fn member<'v>(group: &'v Value, name: &str) -> Option<&'v Value> {
+    group.as_object()?.get(name)
 }
 
 /// Runs the check of a field or a group on the JSON that has passed the schema's own checks.
@@ -61,11 +61,6 @@ impl<T, E: Into<Error>> BuildResult for core::result::Result<T, E> {
     }
 }
 
-/// What a user's function returned, its error converted.
-pub fn returned<R: BuildResult>(result: R) -> Result<R::Built> {
-    result.into_result()
-}
-
 /// A type that builds itself as a network. Nothing implements it: it is there for its message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no function `new` that builds a network",
@@ -74,6 +69,7 @@ pub fn returned<R: BuildResult>(result: R) -> Result<R::Built> {
 )]
 pub trait HasNew {}
 
+#[doc(hidden)]
 /// Gives every type a `new`, so that a type without one of its own is reported by [`HasNew`].
 pub trait NoNew: Sized {
     fn new<P>(_: &P, _: VarBuilder<'static>) -> Result<Self>
@@ -86,20 +82,35 @@ pub trait NoNew: Sized {
 
 impl<T> NoNew for T {}
 
-/// Builds a network by the `new` of its type.
-#[rustfmt::skip]
-pub fn build_by_new<P, R: BuildResult>(
+/// Builds a network. The function is a pointer, so that one of another signature is reported as
+/// such, at its path.
+pub fn build<T, P, R: BuildResult<Built = T>>(
     networks: &NetworkBuilder,
     name: &str,
     params: &P,
-    new: fn(&P, VarBuilder<'static>) -> R, // Built otherwise? Say `#[network(with = path)]`.
-) -> Result<R::Built> {
-    networks.build(name, |vb| returned(new(params, vb)))
+    with: fn(&P, VarBuilder<'static>) -> R,
+) -> Result<T> {
+    networks.build(name, |vb| with(params, vb).into_result())
+}
+
+/// Builds all networks.
+pub fn build_all<T, P, R: BuildResult<Built = T>>(
+    networks: &NetworkBuilder,
+    params: &P,
+    build: fn(&P, &NetworkBuilder) -> R,
+) -> Result<T> {
+    networks.build_all(|networks| build(params, networks).into_result())
 }
 
 /// The value of a `#[derived]` field, its error naming the field.
-pub fn derived<T>(field: &'static str, result: Result<T>) -> Result<T> {
-    result.map_err(|error| error.within(format_args!("the derived field `{field}`")))
+pub fn derived<T, P, R: BuildResult<Built = T>>(
+    field: &'static str,
+    params: &P,
+    with: fn(&P) -> R,
+) -> Result<T> {
+    with(params)
+        .into_result()
+        .map_err(|error| error.within(format_args!("the derived field `{field}`")))
 }
 
 /// Reads parameters as a person gives them: strictly, and with their defaults.

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) build: Option<ExprPath>,
     pub(crate) networks: Vec<Network>,
     pub(crate) derived: Vec<Derived>,
+    /// What the parameters struct derives besides.
+    pub(crate) params_derive: Vec<Path>,
     /// The struct that is generated for the parameters.
     pub(crate) params: Group,
 }
@@ -90,6 +92,7 @@ pub(crate) struct Network {
 /// A field computed from the parameters.
 pub(crate) struct Derived {
     pub(crate) ident: Ident,
+    pub(crate) ty: Type,
     pub(crate) name: String,
     pub(crate) with: ExprPath,
 }

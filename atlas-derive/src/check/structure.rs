@@ -62,6 +62,7 @@ pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
         migrations,
         golden: slots.golden.key().map(Ident::span),
         build: slots.build.value().cloned(),
+        params_derive: slots.params_derive.value().cloned().unwrap_or_default(),
         networks,
         derived: raw
             .fields
@@ -113,6 +114,7 @@ fn derived(ctxt: &Ctxt, raw: &RawField) -> Option<Derived> {
     }
     Some(Derived {
         ident: raw.ident.clone(),
+        ty: raw.field.ty.clone(),
         name: unraw(raw.ident),
         with: with.value()?.clone(),
     })

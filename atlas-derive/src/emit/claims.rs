@@ -69,7 +69,8 @@ impl Claims<'_> {
                 && is_float
                 && is_constant(bound)
             {
-                let value = constant(self.param, key);
+                let mut value = constant(self.param, key);
+                value.set_span(blamed_on(bound.span()));
                 self.finite(bound, &value, &format!("the `{key}` of `{name}`"));
             }
         }
@@ -203,7 +204,7 @@ impl Claims<'_> {
 
     fn finite(&mut self, at: &Expr, value: &impl ToTokens, what: &str) {
         // Of all types that a parameter can have, only numbers are cast to a float.
-        let value = quote_spanned!(at.span()=> const __VALUE: f64 = #value as f64;);
+        let value = quote_spanned!(blamed_on(at.span())=> const __VALUE: f64 = #value as f64;);
         let message = format!("{what} must be a finite number");
         self.claim(at.span(), value, quote!(!__VALUE.is_finite()), &message);
     }

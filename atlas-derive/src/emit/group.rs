@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{claims, param, scope};
+use super::{claims, generated, param, scope};
 use crate::checked::{Default, Group};
 
 /// The impls of a struct that derives `Params`, in their scope.
@@ -45,7 +45,7 @@ fn default(group: &Group) -> Option<TokenStream> {
         .filter(|param| matches!(param.default, Default::Nested))
         .map(|param| &param.ty);
     let fields = group.params.iter().map(|param| {
-        let (name, value) = (&param.ident, param::default(param));
+        let (name, value) = (generated(&param.ident), param::default(param));
         quote!(#name: #value)
     });
     // Under `for<'__atlas>` the bounds are not checked here: `Default` exists exactly if every
@@ -65,7 +65,18 @@ fn default(group: &Group) -> Option<TokenStream> {
 
 fn param_value(group: &Group) -> TokenStream {
     let ident = &group.ident;
-    let idents: Vec<_> = group.params.iter().map(|param| &param.ident).collect();
+    let to_json = group.params.iter().map(|param| {
+        let (ident, value) = (generated(&param.ident), param::as_value(&param.ty));
+        quote!(#value::to_json(&self.#ident))
+    });
+    let from_json = group.params.iter().map(|param| {
+        let (ident, name, value) = (
+            generated(&param.ident),
+            &param.name,
+            param::as_value(&param.ty),
+        );
+        quote!(#ident: #value::from_json(__atlas::member(__json, #name)?)?)
+    });
     let names: Vec<_> = group.params.iter().map(|param| &param.name).collect();
     quote! {
         #[automatically_derived]
@@ -81,7 +92,7 @@ fn param_value(group: &Group) -> TokenStream {
                 #(
                     __group.insert(
                         ::std::string::String::from(#names),
-                        __atlas::ParamValue::to_json(&self.#idents),
+                        #to_json,
                     );
                 )*
                 __atlas::Value::Object(__group)
@@ -89,7 +100,7 @@ fn param_value(group: &Group) -> TokenStream {
 
             fn from_json(__json: &__atlas::Value) -> ::core::option::Option<Self> {
                 ::core::option::Option::Some(Self {
-                    #(#idents: __atlas::field(__json, #names)?),*
+                    #(#from_json),*
                 })
             }
         }

@@ -1,11 +1,11 @@
 //! The parameters struct of a model, and the impl of the model.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
 use syn::spanned::Spanned;
 
-use super::{blamed_on, group, scope};
+use super::{blamed_on, generated, group, scope};
 use crate::checked::{Model, Network};
 use crate::syntax::unraw;
 
@@ -31,16 +31,24 @@ fn params_struct(model: &Model) -> TokenStream {
         " Parameters of [`{}`], generated from its `#[param]` fields.",
         unraw(ident)
     );
+    let derives = &model.params_derive;
     let fields = params.params.iter().map(|param| {
         let (shared, vis, ident, ty) = (&param.shared, &param.vis, &param.ident, &param.ty);
-        quote!(#(#shared)* #vis #ident: #ty)
+        // What lacks documentation is reported on the model's own field.
+        let doc = (!param
+            .shared
+            .iter()
+            .any(|attribute| attribute.path().is_ident("doc")))
+        .then(|| {
+            let doc = format!(" The parameter `{}`.", param.name);
+            quote!(#[doc = #doc])
+        });
+        quote!(#doc #(#shared)* #vis #ident: #ty)
     });
-    // What lacks documentation is reported on the model's own field.
     quote! {
         #[doc = #doc]
-        #[allow(missing_docs, unused_qualifications)]
         #(#shared)*
-        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq, #(#derives),*)]
         #vis struct #name {
             #(#fields,)*
         }
@@ -83,18 +91,22 @@ fn build(model: &Model) -> TokenStream {
         .params
         .params
         .iter()
-        .map(|param| &param.ident)
+        .map(|param| generated(&param.ident))
         .collect();
-    let derived: Vec<_> = model.derived.iter().map(|derived| &derived.ident).collect();
+    let derived: Vec<_> = model
+        .derived
+        .iter()
+        .map(|derived| generated(&derived.ident))
+        .collect();
     let derived_locals: Vec<_> = derived.iter().map(|ident| local(ident)).collect();
     let derived_values = model.derived.iter().map(|derived| {
-        let (name, value) = (&derived.name, returned(&derived.with, quote!((__params))));
-        quote!(__atlas::derived(#name, #value)?)
+        let (name, ty, with) = (&derived.name, &derived.ty, &derived.with);
+        quote!(__atlas::derived::<#ty, _, _>(#name, __params, #with)?)
     });
     let networks: Vec<_> = model
         .networks
         .iter()
-        .map(|network| &network.ident)
+        .map(|network| generated(&network.ident))
         .collect();
     let network_locals: Vec<_> = networks.iter().map(|ident| local(ident)).collect();
     let build_networks = match &model.build {
@@ -123,36 +135,25 @@ fn build_all(path: &ExprPath, networks: &[Network], locals: &[Ident]) -> TokenSt
         [local] => (quote!(#local), quote!(#(#types)*)),
         _ => (quote!((#(#locals),*)), quote!((#(#types),*))),
     };
-    let built = returned(path, quote!((__params, __networks)));
-    quote!(let #pattern: #ty = __networks.build_all(|__networks| #built)?;)
+    quote!(let #pattern = __atlas::build_all::<#ty, _, _>(__networks, __params, #path)?;)
 }
 
 fn build_each(networks: &[Network], locals: &[Ident]) -> TokenStream {
     let built = networks.iter().map(|network| {
         let (name, ty) = (&network.name, &network.ty);
-        match &network.with {
-            Some(path) => {
-                let built = returned(path, quote!((__params, __vb)));
-                quote!(__networks.build(#name, |__vb| #built)?)
-            }
-            // In a block of its own, so that `NoNew` is known to nothing else.
-            None => {
-                let new = quote_spanned!(blamed_on(ty.span())=> <#ty>::new);
-                quote!({
+        let (scope, path) = match &network.with {
+            Some(path) => (None, path.to_token_stream()),
+            None => (
+                Some(quote!(
                     use __atlas::NoNew as _;
-                    __atlas::build_by_new(__networks, #name, __params, #new)?
-                })
-            }
-        }
+                )),
+                quote_spanned!(blamed_on(ty.span())=> <#ty>::new),
+            ),
+        };
+        // In a block of its own, so that `NoNew` is known to nothing else.
+        quote!({ #scope __atlas::build::<#ty, _, _>(__networks, #name, __params, #path)? })
     });
-    let types = networks.iter().map(|network| &network.ty);
-    quote!(#(let #locals: #types = #built;)*)
-}
-
-/// What the user's function returns, with its errors converted.
-fn returned(path: &ExprPath, arguments: TokenStream) -> TokenStream {
-    let call = quote_spanned!(blamed_on(path.span())=> #path #arguments);
-    quote!(__atlas::returned(#call))
+    quote!(#(let #locals = #built;)*)
 }
 
 fn local(ident: &Ident) -> Ident {

@@ -32,11 +32,20 @@ pub(crate) struct StructSlots {
     pub(crate) golden: Slot<()>,
     pub(crate) build: Slot<ExprPath>,
     pub(crate) params: Slot<Ident>,
+    pub(crate) params_derive: Slot<Vec<Path>>,
     pub(crate) krate: Slot<Path>,
 }
 
 const MODEL_KEYS: &[&str] = &[
-    "name", "version", "migrate", "validate", "golden", "build", "params", "crate",
+    "name",
+    "version",
+    "migrate",
+    "validate",
+    "golden",
+    "build",
+    "params",
+    "params_derive",
+    "crate",
 ];
 const PARAMS_KEYS: &[&str] = &["validate", "crate"];
 
@@ -104,6 +113,7 @@ impl StructSlots {
             golden: Slot::absent(),
             build: Slot::absent(),
             params: Slot::absent(),
+            params_derive: Slot::absent(),
             krate: Slot::absent(),
         };
         for attribute in &input.attrs {
@@ -139,6 +149,7 @@ impl StructSlots {
             "golden" => self.golden.read(ctxt, key, input, value::flag),
             "build" => self.build.read(ctxt, key, input, value::function),
             "params" => self.params.read(ctxt, key, input, value::ident),
+            "params_derive" => self.params_derive.read(ctxt, key, input, value::derives),
             "crate" => self.krate.read(ctxt, key, input, value::module),
             _ => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! The keys of `#[atlas(…)]`.
 
-use atlas_core::prelude::*;
 use atlas_core::Snapshot;
+use atlas_core::prelude::*;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
 

@@ -178,7 +178,10 @@ struct Alone {
     net: Linear,
 }
 
-fn build_alone(_: &AloneParams, networks: &atlas_core::NetworkBuilder) -> candle_core::Result<Linear> {
+fn build_alone(
+    _: &AloneParams,
+    networks: &atlas_core::NetworkBuilder,
+) -> candle_core::Result<Linear> {
     linear(1, 1, networks.builder("net")?)
 }
 
