@@ -42,20 +42,16 @@ pub fn serialize<T: ParamValue, S: Serializer>(
 
 /// What a function returns that makes a network or the value of a `#[derived]` field.
 #[diagnostic::on_unimplemented(
-    message = "a function that makes a field of a model returns a `Result` whose error converts to `atlas_core::Error`, not `{Self}`",
+    message = "a function that makes `{T}` returns `Result<{T}, E>`, where `E` converts to `atlas_core::Error`",
     label = "this returns `{Self}`",
     note = "return `atlas_core::Result<…>` or `candle_core::Result<…>`; `atlas_core::Error::new` makes an error of a text"
 )]
-pub trait BuildResult {
-    type Built;
-
-    fn into_result(self) -> Result<Self::Built>;
+pub trait BuildResult<T> {
+    fn into_result(self) -> Result<T>;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T, E: Into<Error>> BuildResult for core::result::Result<T, E> {
-    type Built = T;
-
+impl<T, E: Into<Error>> BuildResult<T> for core::result::Result<T, E> {
     fn into_result(self) -> Result<T> {
         self.map_err(Into::into)
     }
@@ -69,22 +65,18 @@ impl<T, E: Into<Error>> BuildResult for core::result::Result<T, E> {
 )]
 pub trait HasNew {}
 
-#[doc(hidden)]
-/// Gives every type a `new`, so that a type without one of its own is reported by [`HasNew`].
+/// Names a `new` of types without one of their own, so that [`HasNew`] is what they lack.
 pub trait NoNew: Sized {
-    fn new<P>(_: &P, _: VarBuilder<'static>) -> Result<Self>
-    where
-        Self: HasNew,
-    {
+    fn new<P>(_: &P, _: VarBuilder<'static>) -> Result<Self> {
         Err(Error::internal("a network was built by no function"))
     }
 }
 
-impl<T> NoNew for T {}
+impl<T: HasNew> NoNew for T {}
 
 /// Builds a network. The function is a pointer, so that one of another signature is reported as
 /// such, at its path.
-pub fn build<T, P, R: BuildResult<Built = T>>(
+pub fn build<T, P, R: BuildResult<T>>(
     networks: &NetworkBuilder,
     name: &str,
     params: &P,
@@ -94,7 +86,7 @@ pub fn build<T, P, R: BuildResult<Built = T>>(
 }
 
 /// Builds all networks.
-pub fn build_all<T, P, R: BuildResult<Built = T>>(
+pub fn build_all<T, P, R: BuildResult<T>>(
     networks: &NetworkBuilder,
     params: &P,
     build: fn(&P, &NetworkBuilder) -> R,
@@ -103,7 +95,7 @@ pub fn build_all<T, P, R: BuildResult<Built = T>>(
 }
 
 /// The value of a `#[derived]` field, its error naming the field.
-pub fn derived<T, P, R: BuildResult<Built = T>>(
+pub fn derived<T, P, R: BuildResult<T>>(
     field: &'static str,
     params: &P,
     with: fn(&P) -> R,

@@ -1,6 +1,6 @@
 //! The parameters struct of a model, and the impl of the model.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
 use syn::spanned::Spanned;
@@ -100,8 +100,9 @@ fn build(model: &Model) -> TokenStream {
         .collect();
     let derived_locals: Vec<_> = derived.iter().map(|ident| local(ident)).collect();
     let derived_values = model.derived.iter().map(|derived| {
-        let (name, ty, with) = (&derived.name, &derived.ty, &derived.with);
-        quote!(__atlas::derived::<#ty, _, _>(#name, __params, #with)?)
+        let (name, with) = (&derived.name, &derived.with);
+        let derived = maker("derived", &derived.ty, with.span());
+        quote!(#derived(#name, __params, #with)?)
     });
     let networks: Vec<_> = model
         .networks
@@ -135,25 +136,35 @@ fn build_all(path: &ExprPath, networks: &[Network], locals: &[Ident]) -> TokenSt
         [local] => (quote!(#local), quote!(#(#types)*)),
         _ => (quote!((#(#locals),*)), quote!((#(#types),*))),
     };
-    quote!(let #pattern = __atlas::build_all::<#ty, _, _>(__networks, __params, #path)?;)
+    let build = maker("build_all", &ty, path.span());
+    quote!(let #pattern = #build(__networks, __params, #path)?;)
 }
 
 fn build_each(networks: &[Network], locals: &[Ident]) -> TokenStream {
     let built = networks.iter().map(|network| {
         let (name, ty) = (&network.name, &network.ty);
-        let (scope, path) = match &network.with {
-            Some(path) => (None, path.to_token_stream()),
+        let (scope, path, at) = match &network.with {
+            Some(path) => (None, path.to_token_stream(), path.span()),
             None => (
                 Some(quote!(
                     use __atlas::NoNew as _;
                 )),
                 quote_spanned!(blamed_on(ty.span())=> <#ty>::new),
+                ty.span(),
             ),
         };
+        let build = maker("build", ty, at);
         // In a block of its own, so that `NoNew` is known to nothing else.
-        quote!({ #scope __atlas::build::<#ty, _, _>(__networks, #name, __params, #path)? })
+        quote!({ #scope #build(__networks, #name, __params, #path)? })
     });
     quote!(#(let #locals = #built;)*)
+}
+
+/// The function that makes a `ty` by a function of the user's. What it asks of that function is
+/// blamed on the path of it.
+fn maker(name: &str, ty: &impl ToTokens, path: Span) -> TokenStream {
+    let name = format_ident!("{name}");
+    quote_spanned!(blamed_on(path)=> __atlas::#name::<#ty, _, _>)
 }
 
 fn local(ident: &Ident) -> Ident {
