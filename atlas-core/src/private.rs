@@ -85,6 +85,18 @@ pub fn build<T, P, R: BuildResult<T>>(
     networks.build(name, |vb| with(params, vb).into_result())
 }
 
+/// Builds a network by the `new` of its type. A `new` of another signature has the compiler show
+/// the first line of this function.
+#[rustfmt::skip]
+pub fn build_by_new<T, P, R: BuildResult<T>>( // or name the function: `#[network(with = path)]`
+    networks: &NetworkBuilder,
+    name: &str,
+    params: &P,
+    new: fn(&P, VarBuilder<'static>) -> R,
+) -> Result<T> {
+    build(networks, name, params, new)
+}
+
 /// Builds all networks.
 pub fn build_all<T, P, R: BuildResult<T>>(
     networks: &NetworkBuilder,

@@ -143,19 +143,18 @@ fn build_all(path: &ExprPath, networks: &[Network], locals: &[Ident]) -> TokenSt
 fn build_each(networks: &[Network], locals: &[Ident]) -> TokenStream {
     let built = networks.iter().map(|network| {
         let (name, ty) = (&network.name, &network.ty);
-        let (scope, path, at) = match &network.with {
-            Some(path) => (None, path.to_token_stream(), path.span()),
-            None => (
-                Some(quote!(
-                    use __atlas::NoNew as _;
-                )),
-                quote_spanned!(blamed_on(ty.span())=> <#ty>::new),
-                ty.span(),
-            ),
-        };
-        let build = maker("build", ty, at);
-        // In a block of its own, so that `NoNew` is known to nothing else.
-        quote!({ #scope #build(__networks, #name, __params, #path)? })
+        match &network.with {
+            Some(path) => {
+                let build = maker("build", ty, path.span());
+                quote!(#build(__networks, #name, __params, #path)?)
+            }
+            // In a block of its own, so that `NoNew` is known to nothing else.
+            None => {
+                let build = maker("build_by_new", ty, ty.span());
+                let new = quote_spanned!(blamed_on(ty.span())=> <#ty>::new);
+                quote!({ use __atlas::NoNew as _; #build(__networks, #name, __params, #new)? })
+            }
+        }
     });
     quote!(#(let #locals = #built;)*)
 }
