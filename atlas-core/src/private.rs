@@ -5,14 +5,16 @@ pub use crate::error::{Error, Result};
 pub use crate::migration::Migration;
 pub use crate::model::{AtlasModel, GoldenFns};
 pub use crate::params::{Choice, ChoiceItem, Field, Kind, ParamValue, Params, Schema};
-pub use serde::{Serialize, Serializer};
+pub use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use serde_json::{Map, Value};
 
 use std::fmt::Display;
 
-/// The field `name` of a group, read as its type.
-pub fn field<T: ParamValue>(group: &Value, name: &str) -> Option<T> {
-    T::from_json(group.as_object()?.get(name)?)
+use candle_nn::VarBuilder;
+
+/// The member `name` of a group.
+pub fn member<'v>(group: &'v Value, name: &str) -> Option<&'v Value> {
+    group.as_object()?.get(name)
 }
 
 /// Runs the check of a field or a group on the JSON that has passed the schema's own checks.
@@ -38,19 +40,112 @@ pub fn serialize<T: ParamValue, S: Serializer>(
     value.to_json().serialize(serializer)
 }
 
-/// The value of a `#[derived]` field, its error naming the field.
-pub fn derived<T, E: Into<Error>>(
-    field: &'static str,
-    result: core::result::Result<T, E>,
+/// What a function returns that makes a network or the value of a `#[derived]` field.
+#[diagnostic::on_unimplemented(
+    message = "a function that makes `{T}` returns `Result<{T}, E>`, where `E` converts to `atlas_core::Error`",
+    label = "this returns `{Self}`",
+    note = "return `atlas_core::Result<…>` or `candle_core::Result<…>`; `atlas_core::Error::new` makes an error of a text"
+)]
+pub trait BuildResult<T> {
+    fn into_result(self) -> Result<T>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E: Into<Error>> BuildResult<T> for core::result::Result<T, E> {
+    fn into_result(self) -> Result<T> {
+        self.map_err(Into::into)
+    }
+}
+
+/// A type that builds itself as a network. Nothing implements it: it is there for its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no function `new` that builds a network",
+    label = "no function `new`",
+    note = "name the function that builds it: `#[network(with = path)]`"
+)]
+pub trait HasNew {}
+
+/// Names a `new` of types without one of their own, so that [`HasNew`] is what they lack.
+pub trait NoNew: Sized {
+    fn new<P>(_: &P, _: VarBuilder<'static>) -> Result<Self> {
+        Err(Error::internal("a network was built by no function"))
+    }
+}
+
+impl<T: HasNew> NoNew for T {}
+
+/// Builds a network. The function is a pointer, so that one of another signature is reported as
+/// such, at its path.
+pub fn build<T, P, R: BuildResult<T>>(
+    networks: &NetworkBuilder,
+    name: &str,
+    params: &P,
+    with: fn(&P, VarBuilder<'static>) -> R,
 ) -> Result<T> {
-    result.map_err(|error| {
-        error
-            .into()
-            .within(format_args!("the derived field `{field}`"))
-    })
+    networks.build(name, |vb| with(params, vb).into_result())
+}
+
+/// Builds a network by the `new` of its type. A `new` of another signature has the compiler show
+/// the first line of this function.
+#[rustfmt::skip]
+pub fn build_by_new<T, P, R: BuildResult<T>>( // or name the function: `#[network(with = path)]`
+    networks: &NetworkBuilder,
+    name: &str,
+    params: &P,
+    new: fn(&P, VarBuilder<'static>) -> R,
+) -> Result<T> {
+    build(networks, name, params, new)
+}
+
+/// Builds all networks.
+pub fn build_all<T, P, R: BuildResult<T>>(
+    networks: &NetworkBuilder,
+    params: &P,
+    build: fn(&P, &NetworkBuilder) -> R,
+) -> Result<T> {
+    networks.build_all(|networks| build(params, networks).into_result())
+}
+
+/// The value of a `#[derived]` field, its error naming the field.
+pub fn derived<T, P, R: BuildResult<T>>(
+    field: &'static str,
+    params: &P,
+    with: fn(&P) -> R,
+) -> Result<T> {
+    with(params)
+        .into_result()
+        .map_err(|error| error.within(format_args!("the derived field `{field}`")))
+}
+
+/// Reads parameters as a person gives them: strictly, and with their defaults.
+pub fn deserialize<'de, P: Params, D: Deserializer<'de>>(
+    deserializer: D,
+) -> core::result::Result<P, D::Error> {
+    let overrides = Value::deserialize(deserializer)?;
+    P::from_overrides(&overrides).map_err(serde::de::Error::custom)
 }
 
 /// The reading of a choice's name.
 pub fn parse_choice<T: Choice>(name: &str) -> core::result::Result<T, Error> {
     T::from_name(name).ok_or_else(|| crate::params::unknown_choice(name, T::ITEMS))
+}
+
+/// Whether a text is one of some texts, for constants.
+pub const fn is_among(text: &str, texts: &[&str]) -> bool {
+    let mut position = 0;
+    while position < texts.len() {
+        if is_same(text.as_bytes(), texts[position].as_bytes()) {
+            return true;
+        }
+        position += 1;
+    }
+    false
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut position = 0;
+    while position < a.len() && position < b.len() && a[position] == b[position] {
+        position += 1;
+    }
+    position == a.len() && position == b.len()
 }

@@ -11,14 +11,14 @@
 //! # How this crate works
 //!
 //! `syntax` reads what was written, attribute by attribute; `check` judges it across keys, fields
-//! and values and turns it into a `model`; `emit` writes the code, or, after a mistake, just
+//! and values and turns it into what `checked` declares; `emit` writes the code, or, after a mistake, just
 //! enough of it for the rest of the program to compile.
 #![deny(missing_docs)]
 
 mod check;
+mod checked;
 mod emit;
-mod literal;
-mod model;
+mod shape;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -70,8 +70,8 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 /// The derive generates
 ///
 /// - `MlpParams`: the `#[param]` fields with their documentation and visibility, and `Clone`,
-///   `Debug`, `PartialEq`, `Serialize` and `Params`. It has a `Default` exactly if every parameter
-///   has one;
+///   `Debug`, `PartialEq`, `Serialize`, `Deserialize` and `Params`. It has a `Default` exactly if
+///   every parameter has one;
 /// - the `AtlasModel` impl of `Mlp`, which provides `create`, `create_with`, `load` and
 ///   `load_with`.
 ///
@@ -103,6 +103,8 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   *When absent: each network builds itself.*
 /// - **`params = Sizes`**: The name of the parameters struct.
 ///   *When absent: the struct's name and `Params`.*
+/// - **`params_derive(Eq, Hash)`**: What the parameters struct derives besides.
+///   *When absent: nothing.*
 /// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports it.
 ///   *When absent: `::atlas_core`.*
 ///
@@ -133,15 +135,16 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   takes the group's own defaults, `None` or no elements.
 ///   *When absent: the field is one value, with the default that is given.*
 ///
-/// A default that breaks the parameter's own constraint does not compile. That is so for literals,
-/// for constants and arithmetic on them, and for both inside `Some(…)`, `vec![…]` and `[…]`. The
+/// A default that breaks the parameter's own constraint does not compile, nor does a constraint that
+/// contradicts itself. That is so for literals, for constants and arithmetic on them, and for both
+/// inside `Some(…)`, `vec![…]` and `[…]`; one compile reports them all. The
 /// value of a call, such as `String::from("x")` or `sizes()`, of a constant that is itself a list,
 /// and of a constant behind a type alias are checked when a model is created.
 ///
 /// # On a field: `#[network]`
 ///
 /// A network: a part of the model with weights. The name of the field is the name of the network
-/// and of its file.
+/// and of its file: 1 to 128 of a-z, A-Z, 0-9 and `_`, and neither `golden` nor `checkpoint`.
 ///
 /// - **`with = path`**: Builds the network: a `fn(&MlpParams, VarBuilder) -> Result<T, E>` where
 ///   `E: Into<Error>`.
@@ -227,8 +230,10 @@ pub fn derive_atlas_model(input: proc_macro::TokenStream) -> proc_macro::TokenSt
 /// # Ok::<(), atlas_core::Error>(())
 /// ```
 ///
-/// The derive implements `Params`, `ParamValue`, `Serialize`, and `Default` exactly if every
-/// parameter has a default. `Clone`, `Debug` and `PartialEq` are derived beside it; `Default` must
+/// The derive implements `Params`, `ParamValue`, `Serialize`, `Deserialize`, and `Default` exactly
+/// if every parameter has a default. `Deserialize` reads what [`from_overrides`] reads, from formats
+/// that describe themselves, such as JSON or TOML: an absent parameter takes its default, and an
+/// unknown name or a value outside its constraint is an error. `Clone`, `Debug` and `PartialEq` are derived beside it; `Default` must
 /// not be. The struct has named fields and no type, lifetime or const parameters.
 ///
 /// # On the struct: `#[atlas(…)]`
@@ -243,6 +248,8 @@ pub fn derive_atlas_model(input: proc_macro::TokenStream) -> proc_macro::TokenSt
 ///
 /// Required on every field, so that one that was forgotten is noticed. Its keys are those of
 /// [`AtlasModel`](macro@AtlasModel#on-a-field-param).
+///
+/// [`from_overrides`]: https://docs.rs/atlas-core/latest/atlas_core/trait.Params.html#method.from_overrides
 #[proc_macro_derive(Params, attributes(atlas, param, network, derived))]
 pub fn derive_params(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     params(&parse_macro_input!(input as DeriveInput)).into()

@@ -64,7 +64,6 @@ fn every_mistake_of_a_struct_is_reported() {
             "`forgotten` needs one of `#[param]` (a parameter), `#[network]` (a network with weights) and \
              `#[derived(with = …)]` (computed from the parameters)",
             "the name of a model cannot be empty",
-            "the default of `input_size` is greater than `max = 10`",
         ]
     );
 }

@@ -262,20 +262,20 @@ impl Schema {
 
 #[doc(hidden)]
 impl Field {
-    /// A parameter of type `T`, required until a default is given.
-    pub fn new<T: ParamValue>(name: &'static str, doc: &'static str) -> Self {
+    /// A parameter, required until a default is given.
+    pub fn new(name: &'static str, doc: &'static str, kind: Kind) -> Self {
         Self {
             name,
             doc,
-            kind: T::kind(),
+            kind,
             default: None,
             constraint: Constraint::default(),
         }
     }
 
     /// The default.
-    pub fn with_default<T: ParamValue>(mut self, default: T) -> Self {
-        self.default = Some(default.to_json());
+    pub fn with_default(mut self, default: Value) -> Self {
+        self.default = Some(default);
         self
     }
 

@@ -11,6 +11,11 @@ use super::schema::{ChoiceItem, Kind};
 /// Implemented for `bool`, every integer type up to 64 bits, `f32`, `f64`, `String`, and for `Option`, `Vec` and
 /// arrays of those; `#[derive(Params)]` and `#[derive(Choice)]` implement it for groups and
 /// choices.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a parameter",
+    label = "not the type of a parameter",
+    note = "an enum of names derives `Choice`, a struct of parameters derives `Params`"
+)]
 pub trait ParamValue: Sized + Clone + PartialEq + fmt::Debug {
     /// What a bound of the parameter is compared with: the type itself, or of `Option`, `Vec` and
     /// arrays the type inside.

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::structure::krate;
 use super::{doc, name};
-use crate::model::{Choice, ChoiceItem};
-use crate::syntax::{Ctxt, RawChoice, RawVariant};
+use crate::checked::{Choice, ChoiceItem};
+use crate::syntax::{Ctxt, RawChoice, RawVariant, krate};
 
 /// Checks an enum that derives `Choice`.
 pub(crate) fn choice(ctxt: &Ctxt, raw: &RawChoice) -> Choice {

@@ -2,7 +2,7 @@
 
 use syn::{Expr, ExprLit, ExprRange, Lit, LitInt, RangeLimits, parse_quote};
 
-use crate::model::Len;
+use crate::checked::Len;
 use crate::syntax::Ctxt;
 
 /// Reads `1..=8`, `1..9`, `2..`, `..=5` or `3`.

@@ -1,12 +1,12 @@
 //! Names: of models, networks and choices.
 
-use std::collections::HashMap;
-
 use proc_macro2::Ident;
 use syn::LitStr;
 
-use crate::model::Network;
 use crate::syntax::{Ctxt, Slot, unraw};
+
+/// How long the name of a network may be, as the core has it.
+const LONGEST_NETWORK: usize = 128;
 
 /// The identity of a model: what was given, or the struct's name in kebab-case.
 pub(super) fn model(ctxt: &Ctxt, ident: &Ident, given: &Slot<LitStr>) -> String {
@@ -37,49 +37,31 @@ fn is_identity(name: &str) -> bool {
         })
 }
 
-/// Why no network can have this name, lower-cased, if none can.
-fn reserved(name: &str) -> Option<&'static str> {
-    let is_port = |prefix| {
-        name.strip_prefix(prefix)
-            .is_some_and(|digit| matches!(digit.as_bytes(), [b'1'..=b'9']))
-    };
-    if matches!(name, "atlas" | "checkpoint" | "golden") {
-        Some("a bundle keeps that name for a file of its own")
-    } else if matches!(name, "aux" | "con" | "nul" | "prn") || is_port("com") || is_port("lpt") {
-        Some(
-            "Windows keeps that name for a device, and the network's file could not be written there",
-        )
-    } else {
-        None
+/// Why no network can have this name, if none can: the rule of the core, which names files after
+/// networks.
+fn network_defect(name: &str) -> Option<String> {
+    let is_word = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if name.is_empty() || name.len() > LONGEST_NETWORK || !is_word {
+        return Some(format!(
+            "`{name}` cannot name a network: 1 to {LONGEST_NETWORK} of a-z, A-Z, 0-9 and _"
+        ));
     }
+    let kept_for = match name {
+        "golden" => "the behaviour check",
+        "checkpoint" => "the state of training",
+        _ => return None,
+    };
+    Some(format!(
+        "a network cannot be named `{name}`: a bundle keeps that name for {kept_for}"
+    ))
 }
 
-/// Network names are file names, on any file system.
-pub(super) fn networks(ctxt: &Ctxt, networks: &[Network]) {
-    let mut seen: HashMap<String, &str> = HashMap::new();
-    for network in networks {
-        let folded = network.name.to_lowercase();
-        if let Some(why) = reserved(&folded) {
-            ctxt.error(
-                &network.ident,
-                format!("a network cannot be named `{}`: {why}", network.name),
-            );
-        }
-        match seen.get(folded.as_str()) {
-            None => {
-                seen.insert(folded, &network.name);
-            }
-            Some(other) if *other != network.name => {
-                let message = format!(
-                    "`{}` and `{other}` differ only by case: their files would be one where the file system \
-                     ignores case",
-                    network.name
-                );
-                ctxt.error(&network.ident, message);
-            }
-            // The compiler reports two fields of one name.
-            Some(_) => {}
-        }
+/// Network names are file names.
+pub(super) fn network(ctxt: &Ctxt, ident: &Ident, name: &str) {
+    if let Some(defect) = network_defect(name) {
+        ctxt.error(ident, defect);
     }
 }
 
@@ -131,7 +113,7 @@ fn kebab_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_identity, kebab_case, reserved};
+    use super::{is_identity, kebab_case, network_defect};
 
     #[test]
     fn names_become_kebab_case_at_their_words() {
@@ -154,12 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn files_of_the_bundle_and_devices_are_reserved() {
-        for name in ["atlas", "checkpoint", "golden", "aux", "com1", "lpt9"] {
-            assert!(reserved(name).is_some(), "{name}");
+    fn a_network_is_named_as_the_core_allows() {
+        let longest = "n".repeat(128);
+        for name in [
+            "net", "con", "aux", "Atlas", "atlas", "Golden", "_0", &longest,
+        ] {
+            assert_eq!(network_defect(name), None);
         }
-        for name in ["net", "com", "com0", "com10", "auxiliary"] {
-            assert!(reserved(name).is_none(), "{name}");
+        let longer = "n".repeat(129);
+        for name in ["", "golden", "checkpoint", "größe", "a-b", &longer] {
+            assert!(network_defect(name).is_some(), "{name}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! A parameter: whether its keys fit its type and each other.
 
 use proc_macro2::Ident;
-use syn::Expr;
 
-use super::{constraint, doc, shape_of, shared};
-use crate::model::{Default, Param, Shape};
+use super::{constraint, doc, shared};
+use crate::checked::{Default, Param};
+use crate::shape::{Shape, shape_of};
 use crate::syntax::{Ctxt, ParamSlots, RawField, unraw};
 
 /// Checks a parameter.
@@ -18,7 +18,7 @@ pub(super) fn param(ctxt: &Ctxt, raw: &RawField, slots: &ParamSlots) -> Param {
     if let Some(nested) = slots.nested.key() {
         keys_fit_group(ctxt, &shape, nested, slots);
     }
-    let (constraint, claims) = constraint::constraint(ctxt, &name, &shape, slots);
+    let constraint = constraint::constraint(ctxt, &name, slots);
     Param {
         ident: raw.ident.clone(),
         vis: raw.field.vis.clone(),
@@ -29,7 +29,6 @@ pub(super) fn param(ctxt: &Ctxt, raw: &RawField, slots: &ParamSlots) -> Param {
         default: default(&shape, slots),
         shape,
         constraint,
-        claims,
     }
 }
 
@@ -102,16 +101,5 @@ fn keys_fit_group(ctxt: &Ctxt, shape: &Shape, nested: &Ident, slots: &ParamSlots
             key,
             format!("`{key}` says nothing of a group; constrain the group's own fields"),
         );
-    }
-}
-
-/// The tokens of a bound as a message shows them, if it is short enough to show.
-pub(super) fn shown(key: &str, bound: &Expr) -> String {
-    let tokens = quote::ToTokens::to_token_stream(bound).to_string();
-    match bound {
-        Expr::Lit(_) => format!("`{key} = {tokens}`"),
-        // A sign stands apart from its number in a token stream.
-        Expr::Unary(_) => format!("`{key} = {}`", tokens.replace("- ", "-")),
-        _ => format!("its `{key}`"),
     }
 }

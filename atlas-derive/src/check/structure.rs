@@ -1,33 +1,14 @@
 //! Models and groups: rules across their keys and fields.
 
 use proc_macro2::Ident;
-use quote::format_ident;
 use syn::spanned::Spanned;
-use syn::{Data, Fields, Path, parse_quote};
+use syn::{Data, Fields};
 
 use super::param::param;
 use super::version::version;
 use super::{doc, name, shared};
-use crate::model::{Derived, Group, Model, Network};
-use crate::syntax::{Ctxt, NetworkSlots, RawField, RawStruct, Role, Slot, unraw};
-
-/// The path of `atlas_core`.
-pub(crate) fn krate(given: &Slot<Path>) -> Path {
-    given
-        .value()
-        .cloned()
-        .unwrap_or_else(|| parse_quote!(::atlas_core))
-}
-
-/// The name of the parameters struct.
-pub(crate) fn params_ident(raw: &RawStruct) -> Ident {
-    let ident = &raw.input.ident;
-    raw.slots
-        .params
-        .value()
-        .cloned()
-        .unwrap_or_else(|| format_ident!("{}Params", unraw(ident), span = ident.span()))
-}
+use crate::checked::{Derived, Group, Model, Network};
+use crate::syntax::{Ctxt, RawField, RawStruct, Role, krate, unraw};
 
 /// Checks a struct that derives `Params`.
 pub(crate) fn group(ctxt: &Ctxt, raw: &RawStruct) -> Group {
@@ -51,7 +32,7 @@ pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
     let name = name::model(ctxt, ident, &slots.name);
     let (version, migrations) = version(ctxt, slots);
     let params = Group {
-        ident: params_ident(raw),
+        ident: raw.params_ident(),
         ..group(ctxt, raw)
     };
     if let Some(given) = slots.params.value()
@@ -67,7 +48,6 @@ pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
         .iter()
         .filter_map(|field| network(ctxt, slots.build.key(), field))
         .collect();
-    name::networks(ctxt, &networks);
     if networks.is_empty() && is_complete(raw) {
         let message = "a model has at least one `#[network]`: without weights there is nothing to store; for \
                        parameters alone, derive `Params`";
@@ -82,6 +62,7 @@ pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
         migrations,
         golden: slots.golden.key().map(Ident::span),
         build: slots.build.value().cloned(),
+        params_derive: slots.params_derive.value().cloned().unwrap_or_default(),
         networks,
         derived: raw
             .fields
@@ -100,29 +81,30 @@ fn is_complete(raw: &RawStruct) -> bool {
 }
 
 fn network(ctxt: &Ctxt, build: Option<&Ident>, raw: &RawField) -> Option<Network> {
-    let Some((_, Role::Network(slots))) = &raw.role else {
+    let Some((_, Role::Network(with))) = &raw.role else {
         return None;
     };
-    if let (Some(with), Some(_)) = (slots.with.key(), build) {
+    if let (Some(key), Some(_)) = (with.key(), build) {
         let message = format!(
             "`#[atlas(build = …)]` builds every network; remove `with` from `{}`",
             raw.ident
         );
-        ctxt.error(with, message);
+        ctxt.error(key, message);
     }
+    let name = unraw(raw.ident);
+    name::network(ctxt, raw.ident, &name);
     Some(Network {
         ident: raw.ident.clone(),
         ty: raw.field.ty.clone(),
-        name: unraw(raw.ident),
-        with: slots.with.value().cloned(),
+        name,
+        with: with.value().cloned(),
     })
 }
 
 fn derived(ctxt: &Ctxt, raw: &RawField) -> Option<Derived> {
-    let Some((attribute, Role::Derived(slots))) = &raw.role else {
+    let Some((attribute, Role::Derived(with))) = &raw.role else {
         return None;
     };
-    let NetworkSlots { with } = slots;
     if with.key().is_none() {
         let message = format!(
             "`{}` needs the function that computes it: `#[derived(with = path)]`",
@@ -132,6 +114,7 @@ fn derived(ctxt: &Ctxt, raw: &RawField) -> Option<Derived> {
     }
     Some(Derived {
         ident: raw.ident.clone(),
+        ty: raw.field.ty.clone(),
         name: unraw(raw.ident),
         with: with.value()?.clone(),
     })

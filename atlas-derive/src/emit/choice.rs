@@ -3,13 +3,17 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::scope;
-use crate::model::Choice;
+use super::{generated, scope};
+use crate::checked::Choice;
 
 /// The impls of an enum that derives `Choice`.
 pub(crate) fn choice(choice: &Choice) -> TokenStream {
     let ident = &choice.ident;
-    let variants: Vec<_> = choice.items.iter().map(|item| &item.ident).collect();
+    let variants: Vec<_> = choice
+        .items
+        .iter()
+        .map(|item| generated(&item.ident))
+        .collect();
     let names: Vec<_> = choice.items.iter().map(|item| &item.name).collect();
     let docs = choice.items.iter().map(|item| &item.doc.0);
     let conversions = conversions(choice);

@@ -9,14 +9,13 @@ use quote::{ToTokens, quote};
 use syn::{Data, Generics, Path, parse_quote};
 
 use super::scope;
-use crate::check::{krate, params_ident, shape_of};
-use crate::model::Shape;
-use crate::syntax::{RawChoice, RawField, RawStruct, Role, Slot};
+use crate::shape::{Shape, shape_of};
+use crate::syntax::{RawChoice, RawField, RawStruct, Role, Slot, krate};
 
 /// The parameters struct and the impls of a struct that could not derive `AtlasModel`.
 pub(crate) fn model(raw: &RawStruct) -> TokenStream {
     let (ident, vis, generics) = (&raw.input.ident, &raw.input.vis, &raw.input.generics);
-    let given = params_ident(raw);
+    let given = raw.params_ident();
     let params = if given == *ident {
         quote::format_ident!("{ident}Params")
     } else {
@@ -28,10 +27,13 @@ pub(crate) fn model(raw: &RawStruct) -> TokenStream {
         .filter(|field| is_param(field) && !mentions(field, generics))
         .map(|field| {
             let (vis, ident, ty) = (&field.field.vis, field.ident, &field.field.ty);
-            quote!(#vis #ident: #ty)
+            quote!(#[doc = ""] #vis #ident: #ty)
         });
+    let derives = raw.slots.params_derive.value();
+    let derives = derives.map(|derives| quote!(#[derive(#(#derives),*)]));
     let params_struct = quote! {
-        #[allow(dead_code, missing_docs)]
+        #[doc = "The parameters, as far as they could be read."]
+        #derives
         #vis struct #params {
             #(#fields,)*
         }
@@ -198,11 +200,22 @@ fn default_impl(ident: &Ident, generics: &Generics) -> TokenStream {
 fn group_impls(ident: &Ident, generics: &Generics) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let param_value = param_value_impl(ident, generics);
+    let mut de_generics = generics.clone();
+    de_generics.params.insert(0, parse_quote!('__de));
+    let (de_generics, ..) = de_generics.split_for_impl();
     quote! {
         #param_value
 
         impl #impl_generics __atlas::Params for #ident #ty_generics #where_clause {
             fn schema() -> __atlas::Schema {
+                ::core::unreachable!()
+            }
+        }
+
+        impl #de_generics __atlas::Deserialize<'__de> for #ident #ty_generics #where_clause {
+            fn deserialize<__D: __atlas::Deserializer<'__de>>(
+                _: __D,
+            ) -> ::core::result::Result<Self, __D::Error> {
                 ::core::unreachable!()
             }
         }

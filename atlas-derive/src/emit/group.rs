@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{claims, param, scope};
-use crate::model::{Default, Group};
+use super::{claims, generated, param, scope};
+use crate::checked::{Default, Group};
 
 /// The impls of a struct that derives `Params`, in their scope.
 pub(crate) fn group(group: &Group) -> TokenStream {
@@ -18,14 +18,14 @@ pub(super) fn impls(group: &Group) -> TokenStream {
     let default = default(group);
     let param_value = param_value(group);
     let params = params(group);
-    let serialize = serialize(group);
+    let serde = serde(group);
     quote! {
         #(#constants)*
         #(#claims)*
         #default
         #param_value
         #params
-        #serialize
+        #serde
     }
 }
 
@@ -45,7 +45,7 @@ fn default(group: &Group) -> Option<TokenStream> {
         .filter(|param| matches!(param.default, Default::Nested))
         .map(|param| &param.ty);
     let fields = group.params.iter().map(|param| {
-        let (name, value) = (&param.ident, param::default(param));
+        let (name, value) = (generated(&param.ident), param::default(param));
         quote!(#name: #value)
     });
     // Under `for<'__atlas>` the bounds are not checked here: `Default` exists exactly if every
@@ -65,7 +65,18 @@ fn default(group: &Group) -> Option<TokenStream> {
 
 fn param_value(group: &Group) -> TokenStream {
     let ident = &group.ident;
-    let idents: Vec<_> = group.params.iter().map(|param| &param.ident).collect();
+    let to_json = group.params.iter().map(|param| {
+        let (ident, value) = (generated(&param.ident), param::as_value(&param.ty));
+        quote!(#value::to_json(&self.#ident))
+    });
+    let from_json = group.params.iter().map(|param| {
+        let (ident, name, value) = (
+            generated(&param.ident),
+            &param.name,
+            param::as_value(&param.ty),
+        );
+        quote!(#ident: #value::from_json(__atlas::member(__json, #name)?)?)
+    });
     let names: Vec<_> = group.params.iter().map(|param| &param.name).collect();
     quote! {
         #[automatically_derived]
@@ -81,7 +92,7 @@ fn param_value(group: &Group) -> TokenStream {
                 #(
                     __group.insert(
                         ::std::string::String::from(#names),
-                        __atlas::ParamValue::to_json(&self.#idents),
+                        #to_json,
                     );
                 )*
                 __atlas::Value::Object(__group)
@@ -89,7 +100,7 @@ fn param_value(group: &Group) -> TokenStream {
 
             fn from_json(__json: &__atlas::Value) -> ::core::option::Option<Self> {
                 ::core::option::Option::Some(Self {
-                    #(#idents: __atlas::field(__json, #names)?),*
+                    #(#from_json),*
                 })
             }
         }
@@ -115,7 +126,7 @@ fn params(group: &Group) -> TokenStream {
     }
 }
 
-fn serialize(group: &Group) -> TokenStream {
+fn serde(group: &Group) -> TokenStream {
     let ident = &group.ident;
     quote! {
         #[automatically_derived]
@@ -125,6 +136,15 @@ fn serialize(group: &Group) -> TokenStream {
                 __serializer: __S,
             ) -> ::core::result::Result<__S::Ok, __S::Error> {
                 __atlas::serialize(self, __serializer)
+            }
+        }
+
+        #[automatically_derived]
+        impl<'__de> __atlas::Deserialize<'__de> for #ident {
+            fn deserialize<__D: __atlas::Deserializer<'__de>>(
+                __deserializer: __D,
+            ) -> ::core::result::Result<Self, __D::Error> {
+                __atlas::deserialize(__deserializer)
             }
         }
     }

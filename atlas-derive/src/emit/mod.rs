@@ -8,17 +8,18 @@ mod choice;
 mod claims;
 mod fallback;
 mod group;
-mod model;
+mod implementation;
 mod param;
+mod written;
 
 pub(crate) use choice::choice;
 pub(crate) use fallback::{
     choice as fallback_choice, group as fallback_group, model as fallback_model,
 };
 pub(crate) use group::group;
-pub(crate) use model::model;
+pub(crate) use implementation::model;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::Path;
 
@@ -28,26 +29,17 @@ fn blamed_on(user: Span) -> Span {
     Span::call_site().located_at(user)
 }
 
+/// The user's name in code that is not the user's, where no lint is about it.
+fn generated(ident: &Ident) -> Ident {
+    let mut generated = ident.clone();
+    generated.set_span(blamed_on(ident.span()));
+    generated
+}
+
 /// The code in a scope of its own, in which `__atlas` is what it may call.
 fn scope(krate: &Path, code: &TokenStream) -> TokenStream {
     quote! {
         #[doc(hidden)]
-        #[allow(
-            deprecated,
-            non_snake_case,
-            non_upper_case_globals,
-            trivial_numeric_casts,
-            unused_comparisons,
-            unused_qualifications,
-            clippy::absurd_extreme_comparisons,
-            clippy::cargo,
-            clippy::complexity,
-            clippy::nursery,
-            clippy::pedantic,
-            clippy::perf,
-            clippy::restriction,
-            clippy::style
-        )]
         const _: () = {
             use #krate::__private as __atlas;
             #code

@@ -6,8 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Expr, Type};
 
 use super::blamed_on;
-use crate::literal::{is_constant, owned_texts};
-use crate::model::{Default, Param};
+use super::written::{is_constant, owned_texts};
+use crate::checked::{Default, Param};
 use crate::syntax::unraw;
 
 /// The user's expressions, each as a constant or a function that everything else names.
@@ -74,19 +74,27 @@ pub(super) fn constant(param: &Param, key: &str) -> Ident {
     format_ident!("__{}_of_{}", key, unraw(&param.ident))
 }
 
+/// The type of a parameter as such, blamed on the type. One expression wherever it is asked for, so
+/// that a type that no parameter has is reported once.
+pub(super) fn as_value(ty: &Type) -> TokenStream {
+    quote_spanned!(blamed_on(ty.span())=> <#ty as __atlas::ParamValue>)
+}
+
 /// What bounds are compared with.
 pub(super) fn element(ty: &Type) -> TokenStream {
-    quote!(<#ty as __atlas::ParamValue>::Element)
+    let value = as_value(ty);
+    quote!(#value::Element)
 }
 
 /// The parameter in the schema.
 pub(super) fn field(param: &Param) -> TokenStream {
     let (ty, name, doc) = (&param.ty, &param.name, &param.doc.0);
+    let param_value = as_value(ty);
     let default = match &param.default {
         Default::Required => None,
         Default::Value(_) => {
             let value = default(param);
-            Some(quote!(.with_default::<#ty>(#value)))
+            Some(quote!(.with_default(#param_value::to_json(&#value))))
         }
         Default::Nested => Some(quote!(.with_nested_default())),
     };
@@ -97,7 +105,7 @@ pub(super) fn field(param: &Param) -> TokenStream {
         quote!(.with_check(|__json| __atlas::run_check::<#ty, _>(__json, #check)))
     });
     quote! {
-        __atlas::Field::new::<#ty>(#name, #doc) #default #constraint #check
+        __atlas::Field::new(#name, #doc, #param_value::kind()) #default #constraint #check
     }
 }
 

@@ -18,8 +18,10 @@ pub(crate) struct RawField<'a> {
 /// What a field is.
 pub(crate) enum Role {
     Param(Box<ParamSlots>),
-    Network(NetworkSlots),
-    Derived(NetworkSlots),
+    /// With the function that builds it.
+    Network(Slot<ExprPath>),
+    /// With the function that computes it.
+    Derived(Slot<ExprPath>),
 }
 
 /// The keys of `#[param(…)]`.
@@ -32,11 +34,6 @@ pub(crate) struct ParamSlots {
     pub(crate) len: Slot<Expr>,
     pub(crate) check: Slot<ExprPath>,
     pub(crate) nested: Slot<()>,
-}
-
-/// The keys of `#[network(…)]` and `#[derived(…)]`.
-pub(crate) struct NetworkSlots {
-    pub(crate) with: Slot<ExprPath>,
 }
 
 const PARAM_KEYS: Keys = Keys {
@@ -103,17 +100,9 @@ impl Role {
         if path.is_ident("param") {
             Some(Self::Param(Box::new(ParamSlots::parse(ctxt, attribute))))
         } else if path.is_ident("network") {
-            Some(Self::Network(NetworkSlots::parse(
-                ctxt,
-                NETWORK_KEYS,
-                attribute,
-            )))
+            Some(Self::Network(function(ctxt, NETWORK_KEYS, attribute)))
         } else if path.is_ident("derived") {
-            Some(Self::Derived(NetworkSlots::parse(
-                ctxt,
-                DERIVED_KEYS,
-                attribute,
-            )))
+            Some(Self::Derived(function(ctxt, DERIVED_KEYS, attribute)))
         } else {
             None
         }
@@ -160,16 +149,13 @@ impl ParamSlots {
     }
 }
 
-impl NetworkSlots {
-    fn parse(ctxt: &Ctxt, keys: Keys, attribute: &Attribute) -> Self {
-        let mut slots = Self {
-            with: Slot::absent(),
-        };
-        keys.each(ctxt, attribute, |key, input| {
-            slots.with.read(ctxt, key, input, value::function)
-        });
-        slots
-    }
+/// The value of `with`, the one key of `#[network(…)]` and `#[derived(…)]`.
+fn function(ctxt: &Ctxt, keys: Keys, attribute: &Attribute) -> Slot<ExprPath> {
+    let mut with = Slot::absent();
+    keys.each(ctxt, attribute, |key, input| {
+        with.read(ctxt, key, input, value::function)
+    });
+    with
 }
 
 /// Rust's own field defaults, which are not stable, would be a second place for a default.

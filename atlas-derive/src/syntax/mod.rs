@@ -11,7 +11,7 @@ mod value;
 
 pub(crate) use choice::{RawChoice, RawVariant};
 pub(crate) use ctxt::Ctxt;
-pub(crate) use field::{NetworkSlots, ParamSlots, RawField, Role};
+pub(crate) use field::{ParamSlots, RawField, Role};
 pub(crate) use slot::Slot;
-pub(crate) use structure::{Derive, RawStruct, StructSlots};
+pub(crate) use structure::{Derive, RawStruct, StructSlots, krate};
 pub(crate) use value::{Step, Version, unraw};

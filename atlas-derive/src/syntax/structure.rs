@@ -1,11 +1,12 @@
 //! A struct that derives `AtlasModel` or `Params`, as written.
 
 use proc_macro2::Ident;
-use syn::{Data, DeriveInput, ExprPath, Fields, LitStr, Path};
+use quote::format_ident;
+use syn::{Data, DeriveInput, ExprPath, Fields, LitStr, Path, parse_quote};
 
 use super::field::RawField;
 use super::keys::Keys;
-use super::{Ctxt, Slot, Step, Version, value};
+use super::{Ctxt, Slot, Step, Version, unraw, value};
 
 /// Which derive is reading the struct.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,11 +32,20 @@ pub(crate) struct StructSlots {
     pub(crate) golden: Slot<()>,
     pub(crate) build: Slot<ExprPath>,
     pub(crate) params: Slot<Ident>,
+    pub(crate) params_derive: Slot<Vec<Path>>,
     pub(crate) krate: Slot<Path>,
 }
 
 const MODEL_KEYS: &[&str] = &[
-    "name", "version", "migrate", "validate", "golden", "build", "params", "crate",
+    "name",
+    "version",
+    "migrate",
+    "validate",
+    "golden",
+    "build",
+    "params",
+    "params_derive",
+    "crate",
 ];
 const PARAMS_KEYS: &[&str] = &["validate", "crate"];
 
@@ -78,6 +88,21 @@ impl<'a> RawStruct<'a> {
     }
 }
 
+impl RawStruct<'_> {
+    /// The name of the parameters struct.
+    pub(crate) fn params_ident(&self) -> Ident {
+        let ident = &self.input.ident;
+        let given = self.slots.params.value().cloned();
+        given.unwrap_or_else(|| format_ident!("{}Params", unraw(ident), span = ident.span()))
+    }
+}
+
+/// The path of `atlas_core`.
+pub(crate) fn krate(given: &Slot<Path>) -> Path {
+    let given = given.value().cloned();
+    given.unwrap_or_else(|| parse_quote!(::atlas_core))
+}
+
 impl StructSlots {
     fn parse(ctxt: &Ctxt, derive: Derive, input: &DeriveInput) -> Self {
         let mut slots = Self {
@@ -88,6 +113,7 @@ impl StructSlots {
             golden: Slot::absent(),
             build: Slot::absent(),
             params: Slot::absent(),
+            params_derive: Slot::absent(),
             krate: Slot::absent(),
         };
         for attribute in &input.attrs {
@@ -123,6 +149,7 @@ impl StructSlots {
             "golden" => self.golden.read(ctxt, key, input, value::flag),
             "build" => self.build.read(ctxt, key, input, value::function),
             "params" => self.params.read(ctxt, key, input, value::ident),
+            "params_derive" => self.params_derive.read(ctxt, key, input, value::derives),
             "crate" => self.krate.read(ctxt, key, input, value::module),
             _ => Ok(()),
         }

@@ -123,6 +123,20 @@ pub(crate) fn ident(key: &Ident, input: ParseStream) -> syn::Result<Ident> {
     })
 }
 
+/// `key(Path, Path)`.
+pub(crate) fn derives(key: &Ident, input: ParseStream) -> syn::Result<Vec<Path>> {
+    if !input.peek(token::Paren) {
+        let form = format!("expected the derives in parentheses: `{key}(Eq, Hash)`");
+        return Err(syn::Error::new(key.span(), form));
+    }
+    let content;
+    parenthesized!(content in input);
+    let paths = content.parse_terminated(Path::parse_mod_style, Token![,]);
+    // After a mistake the rest would be reported as unexpected.
+    content.parse::<TokenStream>()?;
+    Ok(paths?.into_iter().collect())
+}
+
 /// `version = 2`.
 pub(crate) fn version(key: &Ident, input: ParseStream) -> syn::Result<Version> {
     let value = expr(key, input)?;

@@ -1,43 +1,15 @@
-//! Constraints that contradict themselves.
+//! Constraints that allow nothing, or everything.
 
 use atlas_core::prelude::*;
 
-const TEN: usize = 10;
-const NONE: usize = 0;
-const UNBOUNDED: f64 = f64::INFINITY;
-
 #[derive(Params, Clone, Debug, PartialEq)]
-struct Literals {
-    #[param(min = 10, max = 1)]
-    crossed: usize,
-    #[param(min = -1.0, max = -2.0)]
-    negative: f32,
-    #[param(multiple_of = 0)]
-    zero: usize,
-    #[param(multiple_of = -8)]
-    below: i32,
+struct Bounds {
     #[param(one_of = [])]
     nothing: usize,
-    #[param(one_of = [1, 2, 1, 0x2])]
-    twice: usize,
-    #[param(one_of = ["a", "a"])]
-    texts: String,
-    #[param(max = 1e999)]
-    infinite: f64,
-    #[param(one_of = [0.5, 1e39])]
-    infinite_in_f32: f32,
-}
-
-#[derive(Params, Clone, Debug, PartialEq)]
-struct Lengths {
     #[param(len = ..)]
     any: String,
     #[param(len = ..0)]
     none: String,
-    #[param(len = 8..=1)]
-    crossed: Vec<u8>,
-    #[param(len = 3..3)]
-    empty: Vec<u8>,
     #[param(len = length())]
     call: Vec<u8>,
 }

@@ -10,6 +10,8 @@ const UNBOUNDED: f64 = f64::INFINITY;
 struct Constants {
     #[param(min = TEN, max = 1)]
     crossed: usize,
+    #[param(one_of = [10, TEN])]
+    twice: usize,
     #[param(multiple_of = NONE)]
     zero: usize,
     #[param(max = UNBOUNDED)]

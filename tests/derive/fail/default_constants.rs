@@ -1,4 +1,4 @@
-//! Defaults outside their own constraint, as constants: the compiler evaluates them.
+//! Defaults outside their own constraint, as constants, reported beside literals.
 
 use atlas_core::prelude::*;
 
@@ -30,6 +30,8 @@ struct Defaults {
     many: Vec<usize>,
     #[param(default = vec![1, 2], len = TEN)]
     few: Vec<usize>,
+    #[param(default = 0, min = 1)]
+    beside: usize,
     #[param(default = NAN, min = 0.0)]
     nan: f32,
     #[param(default = f64::INFINITY, max = 1.0)]

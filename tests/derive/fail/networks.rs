@@ -17,13 +17,11 @@ struct Files {
     #[network]
     encoder: Net,
     #[network]
-    Encoder: Net,
-    #[network]
     golden: Net,
     #[network]
-    Atlas: Net,
+    checkpoint: Net,
     #[network]
-    aux: Net,
+    größe: Net,
 }
 
 #[derive(AtlasModel)]

@@ -50,6 +50,13 @@ struct OwnName {
     net: Net,
 }
 
+#[derive(AtlasModel)]
+#[atlas(params_derive = Eq)]
+struct Derives {
+    #[network]
+    net: Net,
+}
+
 struct Net;
 
 fn main() {}

@@ -8,6 +8,7 @@ use candle_nn::{Linear, Module, VarBuilder, linear};
 /// Every key but `build` and `crate`.
 #[derive(AtlasModel)]
 #[atlas(name = "fully-said_2", version = 3, params = Sizes, golden)]
+#[atlas(params_derive(Eq, std::hash::Hash))]
 #[atlas(migrate(2 => second, 1 => first), validate = is_wide_enough)]
 struct Said {
     #[param(default = 4)]
@@ -76,5 +77,51 @@ fn validation_across_fields_runs_on_create() {
             .to_string()
             .contains("width must be a multiple of heads"),
         "{error}"
+    );
+}
+
+#[test]
+fn the_parameters_struct_derives_what_it_is_told() {
+    let sizes = std::collections::HashSet::from([Sizes::default(), Sizes::default()]);
+    assert_eq!(sizes.len(), 1);
+}
+
+/**
+ * Said in a block.
+ *
+ *   - With a list.
+ */
+#[derive(Params, Clone, Debug, PartialEq)]
+struct Documented {
+    /** A size. */
+    #[param(default = 1)]
+    block: usize,
+    #[doc = include_str!("attributes.md")]
+    #[param(default = 1)]
+    file: usize,
+    /// Before the file.
+    ///
+    #[doc = include_str!("attributes.md")]
+    #[param(default = 1)]
+    both: usize,
+    ///     Indented.
+    ///       Deeper.
+    #[param(default = 1)]
+    indented: usize,
+}
+
+#[test]
+fn documentation_is_read_as_rustdoc_reads_it() {
+    let schema = Documented::schema();
+    assert_eq!(schema.doc(), "Said in a block.\n\n  - With a list.");
+    let docs: Vec<_> = schema.fields().iter().map(|field| field.doc()).collect();
+    assert_eq!(
+        docs,
+        [
+            "A size.",
+            "From a file.\n",
+            "Before the file.\n\nFrom a file.\n",
+            "Indented.\n  Deeper.",
+        ]
     );
 }

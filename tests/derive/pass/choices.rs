@@ -1,5 +1,10 @@
 //! Enums whose variants are names.
 
+#![allow(
+    unused_qualifications,
+    reason = "a path of more than one segment is tried"
+)]
+
 use atlas_core::ParamValue;
 use atlas_core::prelude::*;
 use serde_json::json;

@@ -110,3 +110,34 @@ struct Empty {}
 fn a_group_may_be_empty() {
     assert_eq!(Empty::from_stored(&json!({})).unwrap(), Empty::default());
 }
+
+#[test]
+fn parameters_are_deserialised_strictly_and_with_their_defaults() {
+    let params: AutoencoderParams =
+        serde_json::from_str(r#"{"encoder": {"wide": 6}, "more": [{}]}"#).unwrap();
+    let expected = AutoencoderParams {
+        encoder: Side { wide: 6, narrow: 4 },
+        more: vec![Side::default()],
+        ..Default::default()
+    };
+    assert_eq!(params, expected);
+    let text = serde_json::to_string(&params).unwrap();
+    assert_eq!(
+        serde_json::from_str::<AutoencoderParams>(&text).unwrap(),
+        params
+    );
+    assert_eq!(
+        serde_json::from_value::<Side>(json!({"narrow": 2})).unwrap(),
+        Side { wide: 8, narrow: 2 }
+    );
+    for (wrong, said) in [
+        (json!({"wid": 3}), "did you mean `wide`?"),
+        (json!({"wide": 0, "narrow": 0}), "narrow"),
+        (json!({"wide": "8"}), "wide"),
+        (json!({"wide": 2}), "4 is wider than 2"),
+        (json!([8, 4]), "expected an object"),
+    ] {
+        let error = serde_json::from_value::<Side>(wrong).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

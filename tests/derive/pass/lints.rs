@@ -5,8 +5,7 @@
     missing_docs,
     missing_debug_implementations,
     unreachable_pub,
-    unused,
-    unused_qualifications
+    unused
 )]
 #![deny(nonstandard_style, rust_2018_idioms, let_underscore, keyword_idents)]
 #![deny(
@@ -14,6 +13,31 @@
     trivial_casts,
     unused_lifetimes,
     variant_size_differences
+)]
+#![forbid(
+    missing_docs,
+    deprecated,
+    dead_code,
+    non_snake_case,
+    non_upper_case_globals,
+    trivial_numeric_casts,
+    unused_comparisons,
+    unused_qualifications,
+    unreachable_patterns,
+    overflowing_literals,
+    clippy::absurd_extreme_comparisons,
+    clippy::eq_op,
+    clippy::float_cmp,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::integer_division_remainder_used,
+    clippy::std_instead_of_core,
+    clippy::shadow_unrelated,
+    clippy::question_mark_used,
+    clippy::missing_docs_in_private_items
 )]
 #![deny(
     clippy::all,
@@ -35,6 +59,9 @@ pub enum Cell {
     Gru,
     /// With memory.
     Lstm,
+    /// Nobody should use it.
+    #[deprecated = "for the test"]
+    Rnn,
 }
 
 /// A documented group.
@@ -44,12 +71,11 @@ pub struct Group {
     #[param(default = 3, min = LEAST, max = usize::MAX)]
     pub size: usize,
     /// A choice.
-    #[param(default = Cell::Gru, one_of = [Cell::Gru, self::Cell::Lstm])]
+    #[param(default = Cell::Gru, one_of = [Cell::Gru, Cell::Lstm])]
     pub cell: Cell,
 }
 
 /// A documented model.
-#[allow(non_snake_case)]
 #[derive(AtlasModel, Debug)]
 pub struct Model {
     /// A group.
@@ -68,9 +94,6 @@ pub struct Model {
     #[param(default = 1)]
     #[deprecated = "for the test"]
     pub old: usize,
-    /// An upper-case name.
-    #[param(default = 1)]
-    pub K: usize,
     /// Gone before the derive sees it.
     #[cfg(any())]
     pub gone: usize,
@@ -90,5 +113,5 @@ fn net(params: &ModelParams, vb: VarBuilder<'_>) -> candle_core::Result<Linear> 
 #[test]
 fn attributes_and_conditions_on_fields_are_kept() {
     let params = ModelParams::default();
-    assert_eq!((params.here, params.K), (2, 1));
+    assert_eq!((params.here, params.unread), (2, 1));
 }

@@ -108,3 +108,30 @@ fn a_name_is_the_structs_in_kebab_case() {
     let model = HTTPHead2d::create(HTTPHead2dParams {}).unwrap();
     assert_eq!(model.net.weight().dims(), [1, 1]);
 }
+
+mod upper_case {
+    #![deny(warnings)]
+
+    use atlas_core::prelude::*;
+    use candle_nn::{Linear, VarBuilder, linear};
+
+    /// The lints that the struct allows are allowed for what stands for it.
+    #[allow(non_snake_case)]
+    #[derive(AtlasModel)]
+    pub(super) struct UpperCase {
+        #[param(default = 3, min = 1)]
+        pub(super) K: usize,
+        #[network(with = net)]
+        pub(super) net: Linear,
+    }
+
+    fn net(params: &UpperCaseParams, vb: VarBuilder) -> candle_core::Result<Linear> {
+        linear(params.K, 1, vb)
+    }
+}
+
+#[test]
+fn a_field_may_have_an_upper_case_name() {
+    let model = upper_case::UpperCase::create(upper_case::UpperCaseParams::default()).unwrap();
+    assert_eq!((model.K, model.net.weight().dims()), (3, &[1, 3][..]));
+}

@@ -1,111 +1,25 @@
 //! What can be read off an expression without evaluating it.
 
-use std::cmp::Ordering;
-
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{BinOp, Expr, ExprLit, Lit, LitStr, Macro, UnOp};
 
-use crate::model::Shape;
+use crate::shape::Shape;
 
-/// The value of a literal.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Literal {
-    Integer { negative: bool, size: u128 },
-    Float(f64),
-    Text(String),
-    Bool(bool),
-}
-
-impl Literal {
-    /// The literal that the expression is, its sign included.
-    pub(crate) fn of(expr: &Expr, shape: &Shape) -> Option<Self> {
-        match expr {
-            Expr::Paren(paren) => Self::of(&paren.expr, shape),
-            Expr::Group(group) => Self::of(&group.expr, shape),
-            Expr::Lit(ExprLit { lit, .. }) => Self::of_lit(lit, shape),
-            Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
-                match Self::of(&unary.expr, shape)? {
-                    Self::Integer { negative, size } => Some(Self::Integer {
-                        negative: !negative && size > 0,
-                        size,
-                    }),
-                    Self::Float(value) => Some(Self::Float(-value)),
-                    Self::Text(_) | Self::Bool(_) => None,
-                }
-            }
-            _ => None,
-        }
+/// The literal that the expression is, without its sign.
+pub(super) fn literal(expr: &Expr) -> Option<&Lit> {
+    match expr {
+        Expr::Lit(ExprLit { lit, .. }) => Some(lit),
+        Expr::Paren(paren) => literal(&paren.expr),
+        Expr::Group(group) => literal(&group.expr),
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => literal(&unary.expr),
+        _ => None,
     }
-
-    fn of_lit(lit: &Lit, shape: &Shape) -> Option<Self> {
-        match lit {
-            Lit::Int(int) if matches!(int.suffix(), "f32" | "f64") => {
-                float(int.base10_digits(), shape)
-            }
-            Lit::Int(int) => Some(Self::Integer {
-                negative: false,
-                size: int.base10_digits().parse().ok()?,
-            }),
-            Lit::Float(digits) => float(digits.base10_digits(), shape),
-            Lit::Str(text) => Some(Self::Text(text.value())),
-            Lit::Bool(value) => Some(Self::Bool(value.value)),
-            _ => None,
-        }
-    }
-
-    /// How two literals of one kind are ordered; literals of two kinds are not.
-    pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
-        match (self, other) {
-            (
-                Self::Integer {
-                    negative: a,
-                    size: x,
-                },
-                Self::Integer {
-                    negative: b,
-                    size: y,
-                },
-            ) => Some(match (a, b) {
-                (false, false) => x.cmp(y),
-                (true, true) => y.cmp(x),
-                (true, false) => Ordering::Less,
-                (false, true) => Ordering::Greater,
-            }),
-            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
-            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
-            (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
-            _ => None,
-        }
-    }
-
-    /// Whether the integer is a multiple of another, which is positive.
-    pub(crate) fn is_multiple_of(&self, factor: &Self) -> Option<bool> {
-        match (self, factor) {
-            (
-                Self::Integer { size, .. },
-                Self::Integer {
-                    negative: false,
-                    size: factor,
-                },
-            ) if *factor > 0 => Some(size.is_multiple_of(*factor)),
-            _ => None,
-        }
-    }
-}
-
-/// A float literal as its type holds it.
-fn float(digits: &str, shape: &Shape) -> Option<Literal> {
-    let value = match shape {
-        Shape::F32 => f64::from(digits.parse::<f32>().ok()?),
-        _ => digits.parse::<f64>().ok()?,
-    };
-    Some(Literal::Float(value))
 }
 
 /// Whether the expression is one that a constant may hold: literals, paths, and arithmetic on
 /// them. Calls and macros are not.
-pub(crate) fn is_constant(expr: &Expr) -> bool {
+pub(super) fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Lit(_) | Expr::Path(_) => true,
         Expr::Paren(paren) => is_constant(&paren.expr),
@@ -137,7 +51,7 @@ fn is_pure(op: &BinOp) -> bool {
 }
 
 /// Whether the expression is a path, and which.
-pub(crate) fn path(expr: &Expr) -> Option<String> {
+pub(super) fn path(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Path(path) => Some(path.to_token_stream().to_string()),
         Expr::Paren(paren) => path(&paren.expr),
@@ -147,7 +61,7 @@ pub(crate) fn path(expr: &Expr) -> Option<String> {
 }
 
 /// An expression that is written out as a list.
-pub(crate) enum Written {
+pub(super) enum Written {
     /// `[a, b]`, `vec![a, b]`.
     Each(Vec<Expr>),
     /// `[a; n]`, `vec![a; n]`.
@@ -155,7 +69,7 @@ pub(crate) enum Written {
 }
 
 /// The elements of an array expression or of `vec![…]`.
-pub(crate) fn elements(expr: &Expr) -> Option<Written> {
+pub(super) fn elements(expr: &Expr) -> Option<Written> {
     match expr {
         Expr::Array(array) => Some(Written::Each(array.elems.iter().cloned().collect())),
         Expr::Repeat(repeat) => Some(Written::Repeat(repeat.expr.clone(), repeat.len.clone())),
@@ -167,7 +81,7 @@ pub(crate) fn elements(expr: &Expr) -> Option<Written> {
 }
 
 /// What is inside `Some(…)`.
-pub(crate) fn inside_some(expr: &Expr) -> Option<&Expr> {
+pub(super) fn inside_some(expr: &Expr) -> Option<&Expr> {
     let call = match expr {
         Expr::Call(call) => call,
         Expr::Group(group) => return inside_some(&group.expr),
@@ -190,7 +104,7 @@ pub(crate) fn inside_some(expr: &Expr) -> Option<&Expr> {
 
 /// Every scalar that is written in the expression of a value of this shape, with its own shape.
 /// What is not written out, such as the result of a call, is left out.
-pub(crate) fn leaves(shape: &Shape, expr: &Expr) -> Vec<(Shape, Expr)> {
+pub(super) fn leaves(shape: &Shape, expr: &Expr) -> Vec<(Shape, Expr)> {
     match shape {
         Shape::Option(inner) => inside_some(expr)
             .map(|inside| leaves(inner, inside))
@@ -215,7 +129,7 @@ pub(crate) fn leaves(shape: &Shape, expr: &Expr) -> Vec<(Shape, Expr)> {
 
 /// The expression with its string literals made `String`s, where the shape does not say that they
 /// are something else.
-pub(crate) fn owned_texts(shape: &Shape, expr: &Expr) -> TokenStream {
+pub(super) fn owned_texts(shape: &Shape, expr: &Expr) -> TokenStream {
     if !matches!(shape.element(), Shape::Text | Shape::Other) {
         return expr.to_token_stream();
     }
@@ -275,47 +189,10 @@ fn bracketed(call: &Macro) -> Option<Expr> {
 #[cfg(test)]
 mod tests {
     use quote::ToTokens;
-    use syn::{Expr, parse_quote};
+    use syn::parse_quote;
 
-    use super::{Literal, is_constant, leaves, owned_texts};
-    use crate::model::Shape;
-
-    fn literal(expr: &Expr) -> Option<Literal> {
-        Literal::of(expr, &Shape::Other)
-    }
-
-    #[test]
-    fn integers_are_ordered_over_their_whole_range() {
-        let smaller = literal(&parse_quote!(-170141183460469231731687303715884105728)).unwrap();
-        let larger = literal(&parse_quote!(
-            0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffff_u128
-        ))
-        .unwrap();
-        assert_eq!(smaller.compare(&larger), Some(std::cmp::Ordering::Less));
-    }
-
-    #[test]
-    fn a_float_is_as_its_type_holds_it() {
-        let beyond: Expr = parse_quote!(1e39);
-        assert_eq!(
-            Literal::of(&beyond, &Shape::F32),
-            Some(Literal::Float(f64::INFINITY))
-        );
-        assert_eq!(
-            Literal::of(&beyond, &Shape::F64),
-            Some(Literal::Float(1e39))
-        );
-        assert_eq!(literal(&parse_quote!(-(1f64))), Some(Literal::Float(-1.0)));
-    }
-
-    #[test]
-    fn literals_of_two_kinds_are_not_compared() {
-        let (integer, float) = (
-            literal(&parse_quote!(1)).unwrap(),
-            literal(&parse_quote!(1.0)).unwrap(),
-        );
-        assert_eq!(integer.compare(&float), None);
-    }
+    use super::{is_constant, leaves, owned_texts};
+    use crate::shape::Shape;
 
     #[test]
     fn calls_and_macros_are_no_constants() {

@@ -1,12 +1,12 @@
 //! The parameters struct of a model, and the impl of the model.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
 use syn::spanned::Spanned;
 
-use super::{blamed_on, group, scope};
-use crate::model::{Model, Network};
+use super::{blamed_on, generated, group, scope};
+use crate::checked::{Model, Network};
 use crate::syntax::unraw;
 
 /// Everything that a struct that derives `AtlasModel` stands for.
@@ -31,16 +31,24 @@ fn params_struct(model: &Model) -> TokenStream {
         " Parameters of [`{}`], generated from its `#[param]` fields.",
         unraw(ident)
     );
+    let derives = &model.params_derive;
     let fields = params.params.iter().map(|param| {
         let (shared, vis, ident, ty) = (&param.shared, &param.vis, &param.ident, &param.ty);
-        quote!(#(#shared)* #vis #ident: #ty)
+        // What lacks documentation is reported on the model's own field.
+        let doc = (!param
+            .shared
+            .iter()
+            .any(|attribute| attribute.path().is_ident("doc")))
+        .then(|| {
+            let doc = format!(" The parameter `{}`.", param.name);
+            quote!(#[doc = #doc])
+        });
+        quote!(#doc #(#shared)* #vis #ident: #ty)
     });
-    // What lacks documentation is reported on the model's own field.
     quote! {
         #[doc = #doc]
-        #[allow(missing_docs, unused_qualifications)]
         #(#shared)*
-        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq, #(#derives),*)]
         #vis struct #name {
             #(#fields,)*
         }
@@ -83,22 +91,27 @@ fn build(model: &Model) -> TokenStream {
         .params
         .params
         .iter()
-        .map(|param| &param.ident)
+        .map(|param| generated(&param.ident))
         .collect();
-    let derived: Vec<_> = model.derived.iter().map(|derived| &derived.ident).collect();
+    let derived: Vec<_> = model
+        .derived
+        .iter()
+        .map(|derived| generated(&derived.ident))
+        .collect();
     let derived_locals: Vec<_> = derived.iter().map(|ident| local(ident)).collect();
     let derived_values = model.derived.iter().map(|derived| {
         let (name, with) = (&derived.name, &derived.with);
-        quote!(__atlas::derived(#name, #with(__params))?)
+        let derived = maker("derived", &derived.ty, with.span());
+        quote!(#derived(#name, __params, #with)?)
     });
     let networks: Vec<_> = model
         .networks
         .iter()
-        .map(|network| &network.ident)
+        .map(|network| generated(&network.ident))
         .collect();
     let network_locals: Vec<_> = networks.iter().map(|ident| local(ident)).collect();
     let build_networks = match &model.build {
-        Some(path) => build_all(path, &network_locals),
+        Some(path) => build_all(path, &model.networks, &network_locals),
         None => build_each(&model.networks, &network_locals),
     };
     // A parameter that only the parameters struct is asked for is not an unused field.
@@ -117,24 +130,40 @@ fn build(model: &Model) -> TokenStream {
     }
 }
 
-fn build_all(path: &ExprPath, locals: &[Ident]) -> TokenStream {
-    let pattern = match locals {
-        [local] => quote!(#local),
-        _ => quote!((#(#locals),*)),
+fn build_all(path: &ExprPath, networks: &[Network], locals: &[Ident]) -> TokenStream {
+    let types = networks.iter().map(|network| &network.ty);
+    let (pattern, ty) = match locals {
+        [local] => (quote!(#local), quote!(#(#types)*)),
+        _ => (quote!((#(#locals),*)), quote!((#(#types),*))),
     };
-    quote!(let #pattern = __networks.build_all(|__networks| #path(__params, __networks))?;)
+    let build = maker("build_all", &ty, path.span());
+    quote!(let #pattern = #build(__networks, __params, #path)?;)
 }
 
 fn build_each(networks: &[Network], locals: &[Ident]) -> TokenStream {
     let built = networks.iter().map(|network| {
         let (name, ty) = (&network.name, &network.ty);
-        let build = match &network.with {
-            Some(path) => quote!(#path(__params, __vb)),
-            None => quote_spanned!(blamed_on(ty.span())=> <#ty>::new(__params, __vb)),
-        };
-        quote!(__networks.build(#name, |__vb| #build)?)
+        match &network.with {
+            Some(path) => {
+                let build = maker("build", ty, path.span());
+                quote!(#build(__networks, #name, __params, #path)?)
+            }
+            // In a block of its own, so that `NoNew` is known to nothing else.
+            None => {
+                let build = maker("build_by_new", ty, ty.span());
+                let new = quote_spanned!(blamed_on(ty.span())=> <#ty>::new);
+                quote!({ use __atlas::NoNew as _; #build(__networks, #name, __params, #new)? })
+            }
+        }
     });
     quote!(#(let #locals = #built;)*)
+}
+
+/// The function that makes a `ty` by a function of the user's. What it asks of that function is
+/// blamed on the path of it.
+fn maker(name: &str, ty: &impl ToTokens, path: Span) -> TokenStream {
+    let name = format_ident!("{name}");
+    quote_spanned!(blamed_on(path)=> __atlas::#name::<#ty, _, _>)
 }
 
 fn local(ident: &Ident) -> Ident {

@@ -3,6 +3,8 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Expr, ExprPath, Path, Type, Visibility};
 
+use crate::shape::Shape;
+
 /// A model.
 pub(crate) struct Model {
     pub(crate) ident: Ident,
@@ -20,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) build: Option<ExprPath>,
     pub(crate) networks: Vec<Network>,
     pub(crate) derived: Vec<Derived>,
+    /// What the parameters struct derives besides.
+    pub(crate) params_derive: Vec<Path>,
     /// The struct that is generated for the parameters.
     pub(crate) params: Group,
 }
@@ -47,8 +51,6 @@ pub(crate) struct Param {
     pub(crate) shared: Vec<Attribute>,
     pub(crate) default: Default,
     pub(crate) constraint: Constraint,
-    /// What the compiler is left to prove about the constraint and the default.
-    pub(crate) claims: Vec<Claim>,
 }
 
 /// What an absent parameter becomes.
@@ -77,42 +79,6 @@ pub(crate) struct Len {
     pub(crate) max: Option<Expr>,
 }
 
-/// Something that must hold and that only the compiler can decide, because a constant is in it.
-pub(crate) struct Claim {
-    /// What is blamed.
-    pub(crate) span: Span,
-    pub(crate) relation: Relation,
-    /// What the compiler says if it does not hold.
-    pub(crate) otherwise: String,
-}
-
-/// What a [`Claim`] relates. The bounds are those of the parameter's constraint.
-pub(crate) enum Relation {
-    /// The bound of this key is a number, whatever type an alias hides.
-    IsNumber(&'static str),
-    /// `min` ≤ `max`.
-    MinIsAtMostMax,
-    /// The smallest length ≤ the largest.
-    MinLenIsAtMostMaxLen,
-    /// `multiple_of` > 0.
-    FactorIsPositive,
-    /// The value is neither NaN nor infinite.
-    IsFinite(Expr),
-    /// The value ≥ `min`.
-    IsAtLeastMin(Expr),
-    /// The value ≤ `max`.
-    IsAtMostMax(Expr),
-    /// The value is a multiple of `multiple_of`.
-    IsMultiple(Expr),
-    /// The number is among `one_of`.
-    EqualsOneOf(Expr),
-    /// The path matches one of the paths of `one_of`.
-    MatchesOneOf(Expr),
-    /// The length is within `len`.
-    LenIsAtLeast(Expr),
-    LenIsAtMost(Expr),
-}
-
 /// A field that holds a network.
 pub(crate) struct Network {
     pub(crate) ident: Ident,
@@ -126,6 +92,7 @@ pub(crate) struct Network {
 /// A field computed from the parameters.
 pub(crate) struct Derived {
     pub(crate) ident: Ident,
+    pub(crate) ty: Type,
     pub(crate) name: String,
     pub(crate) with: ExprPath,
 }
@@ -146,37 +113,3 @@ pub(crate) struct ChoiceItem {
 
 /// Documentation, as an expression of type `&'static str`.
 pub(crate) struct Doc(pub(crate) TokenStream);
-
-/// What the written type says about a parameter. Aliases hide it, so nothing may depend on it
-/// that the compiler does not check again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Bool,
-    Integer,
-    F32,
-    F64,
-    Text,
-    Option(Box<Shape>),
-    List(Box<Shape>),
-    Array(Box<Shape>),
-    /// A choice, a group, or an alias of anything.
-    Other,
-}
-
-impl Shape {
-    /// The shape of what bounds apply to: what is inside options, lists and arrays.
-    pub(crate) fn element(&self) -> &Self {
-        match self {
-            Self::Option(inner) | Self::List(inner) | Self::Array(inner) => inner.element(),
-            scalar => scalar,
-        }
-    }
-
-    pub(crate) fn is_number(&self) -> bool {
-        matches!(self, Self::Integer | Self::F32 | Self::F64)
-    }
-
-    pub(crate) fn is_float(&self) -> bool {
-        matches!(self, Self::F32 | Self::F64)
-    }
-}

@@ -2,7 +2,39 @@
 
 use syn::{GenericArgument, PathArguments, PathSegment, Type, TypePath};
 
-use crate::model::Shape;
+/// What the written type says about a parameter. Aliases hide it, so nothing may depend on it
+/// that the compiler does not check again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Bool,
+    Integer,
+    F32,
+    F64,
+    Text,
+    Option(Box<Shape>),
+    List(Box<Shape>),
+    Array(Box<Shape>),
+    /// A choice, a group, or an alias of anything.
+    Other,
+}
+
+impl Shape {
+    /// The shape of what bounds apply to: what is inside options, lists and arrays.
+    pub(crate) fn element(&self) -> &Self {
+        match self {
+            Self::Option(inner) | Self::List(inner) | Self::Array(inner) => inner.element(),
+            scalar => scalar,
+        }
+    }
+
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self, Self::Integer | Self::F32 | Self::F64)
+    }
+
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+}
 
 /// The shape of a type; `Err` says why a parameter cannot have it.
 pub(crate) fn shape_of(ty: &Type) -> Result<Shape, &'static str> {
@@ -68,8 +100,7 @@ fn only_argument(segment: &PathSegment) -> Option<&Type> {
 mod tests {
     use syn::parse_quote;
 
-    use super::shape_of;
-    use crate::model::Shape;
+    use super::{Shape, shape_of};
 
     #[test]
     fn the_standard_types_are_known_by_their_names_and_paths() {
