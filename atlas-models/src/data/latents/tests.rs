@@ -243,11 +243,12 @@ fn float64_arrays_are_rounded_to_float32() {
 #[test]
 fn what_is_not_the_format_of_its_extension_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, expected) in [
+    let cases = [
         ("x.npy", "not an array of NumPy: it does not begin as one"),
         #[cfg(feature = "parquet")]
         ("x.parquet", "not a table of Parquet: "),
-    ] {
+    ];
+    for (name, expected) in cases {
         let path = folder.path().join(name);
         std::fs::write(&path, "smiles,z0\nC,1\n").unwrap();
         let error = read_all(&path).unwrap_err().to_string();

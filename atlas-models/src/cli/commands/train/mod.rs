@@ -1,7 +1,7 @@
 //! `atlas train`
 
 mod args;
-mod metrics;
+mod metrics_file;
 mod observer;
 mod parameters;
 mod plan;

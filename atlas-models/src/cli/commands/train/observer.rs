@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Args;
-use super::metrics::MetricsFile;
+use super::metrics_file::MetricsFile;
 use super::plan::Plan;
 use super::settings::Settings;
 use super::tensorboard::EventFile;
