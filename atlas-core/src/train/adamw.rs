@@ -195,7 +195,7 @@ impl AdamW {
                 self.slots.len()
             )));
         }
-        let slots = self.slots.iter().zip(gradients);
+        let mut slots = self.slots.iter().zip(gradients);
         slots.try_for_each(|(slot, gradient)| slot.check("a gradient", gradient))
     }
 }
