@@ -98,7 +98,7 @@ fn build(model: &Model) -> TokenStream {
         .iter()
         .map(|derived| generated(&derived.ident))
         .collect();
-    let derived_locals: Vec<_> = derived.iter().map(|ident| local(ident)).collect();
+    let derived_locals: Vec<_> = derived.iter().map(local).collect();
     let derived_values = model.derived.iter().map(|derived| {
         let (name, with) = (&derived.name, &derived.with);
         let derived = maker("derived", &derived.ty, with.span());
@@ -109,7 +109,7 @@ fn build(model: &Model) -> TokenStream {
         .iter()
         .map(|network| generated(&network.ident))
         .collect();
-    let network_locals: Vec<_> = networks.iter().map(|ident| local(ident)).collect();
+    let network_locals: Vec<_> = networks.iter().map(local).collect();
     let build_networks = match &model.build {
         Some(path) => build_all(path, &model.networks, &network_locals),
         None => build_each(&model.networks, &network_locals),
