@@ -35,7 +35,7 @@ pub(super) fn doc(attributes: &[Attribute]) -> Doc {
 }
 
 /// The value of `///`, `/** */` or `#[doc = …]`.
-pub(super) fn doc_piece(attribute: &Attribute) -> Option<&Expr> {
+fn doc_piece(attribute: &Attribute) -> Option<&Expr> {
     match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => Some(&pair.value),
         _ => None,

@@ -181,7 +181,7 @@ impl Claims<'_> {
                 (
                     "multiple_of",
                     &constraint.multiple_of,
-                    quote!(#factor > 0 && #value % #factor != 0),
+                    quote!(#factor > 0 && #value.wrapping_rem(#factor) != 0),
                     "breaks",
                 ),
             ] {
