@@ -441,7 +441,8 @@ mod tests {
             assert_eq!(read.skipped(), all.skipped());
             assert_eq!(read.digest().unwrap(), all.digest().unwrap());
             let both = read.records().zip(all.records());
-            assert!(both.map(|(a, b)| a.unwrap() == b.unwrap()).all(|same| same));
+            let mut both = both;
+            assert!(both.all(|(a, b)| a.unwrap() == b.unwrap()));
         }
     }
 
