@@ -77,8 +77,8 @@ pub struct DataArgs {
     /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
     #[arg(long)]
     pub skip_invalid: bool,
-    /// Memory for the texts of molecules, and as much again for their tokens; what is beyond it goes
-    /// to temporary files in TMPDIR. Some 56 bytes a molecule come on top [default: 512]
+    /// Memory for the texts of molecules; what is beyond it goes to a temporary file in TMPDIR.
+    /// Some 36 bytes a molecule come on top [default: 512]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 }
