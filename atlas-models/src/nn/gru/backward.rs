@@ -91,10 +91,14 @@ fn gate_gradients<T: Real, R: Register<Real = T>>(
     let one = simd.splat(T::ONE);
     for start in (0..hidden).step_by(R::LANES) {
         let units = start..hidden.min(start + R::LANES);
-        let load = |elements: &[T]| simd.load(&elements[units.clone()]);
-        let (from_state, r, z, n) = (load(from_states), load(rs), load(zs), load(ns));
-        let state = load(before);
-        let dh = load(above).add(load(carry));
+        let from_state = simd.load(&from_states[units.clone()]);
+        let r = simd.load(&rs[units.clone()]);
+        let z = simd.load(&zs[units.clone()]);
+        let n = simd.load(&ns[units.clone()]);
+        let state = simd.load(&before[units.clone()]);
+        let dh = simd
+            .load(&above[units.clone()])
+            .add(simd.load(&carry[units.clone()]));
         let keep = one.sub(z);
         let dn = dh.mul(keep).mul(one.sub(n.mul(n)));
         let dz = dh.mul(state.sub(n)).mul(z.mul(keep));

@@ -140,24 +140,27 @@ impl<T: Real> ForwardLayer<'_, T> {
         recurrent: [[R; GATES]; ROWS],
     ) {
         let hidden = self.hidden;
-        let count = R::LANES.min(hidden - unit);
+        let end = hidden.min(unit + R::LANES);
+        let units_of = |part: usize| part * hidden + unit..part * hidden + end;
         let stride = block.gates.len() / ROWS;
-        let load =
-            |elements: &[T], gate: usize| simd.load(&elements[gate * hidden + unit..][..count]);
-        let bias = [0, 1, 2].map(|gate| load(self.bias, gate));
-        let zeros = [simd.splat(T::ZERO); ROWS];
-        let (mut r, mut z, mut n, mut from_state) = (zeros, zeros, zeros, zeros);
+        let zero = simd.splat(T::ZERO);
+        let mut bias = [zero; GATES];
+        for (gate, bias) in bias.iter_mut().enumerate() {
+            *bias = simd.load(&self.bias[units_of(gate)]);
+        }
+        let (mut r, mut z, mut n, mut from_state) =
+            ([zero; ROWS], [zero; ROWS], [zero; ROWS], [zero; ROWS]);
         for (offset, sums) in recurrent.into_iter().enumerate() {
             let place = (block.row + offset, self.order[block.position + offset]);
             let gates = &block.gates[offset * stride..][..stride];
-            let (first, second) = self.projections.parts(place, GATES * hidden, gates);
-            let input = |gate: usize| match second {
-                Some(second) => load(first, gate).add(load(second, gate)),
-                None => load(first, gate),
-            };
-            r[offset] = input(0).add(sums[0].add(bias[0]));
-            z[offset] = input(1).add(sums[1].add(bias[1]));
-            n[offset] = input(2);
+            let projections = self.projections.of_row(place, GATES * hidden, gates);
+            let mut inputs = [zero; GATES];
+            for (gate, input) in inputs.iter_mut().enumerate() {
+                *input = projections.load(simd, units_of(gate));
+            }
+            r[offset] = inputs[0].add(sums[0].add(bias[0]));
+            z[offset] = inputs[1].add(sums[1].add(bias[1]));
+            n[offset] = inputs[2];
             from_state[offset] = sums[2].add(bias[2]);
         }
         r = sigmoid(simd, r);
@@ -167,18 +170,15 @@ impl<T: Real> ForwardLayer<'_, T> {
         }
         n = tanh(simd, n);
         for offset in 0..ROWS {
-            let n = n[offset];
-            let state = load(&block.before[offset * hidden..], 0);
-            let next = z[offset].mul_add(state.sub(n), n);
-            next.store(&mut block.states[offset * hidden + unit..][..count]);
+            let before = &block.before[offset * hidden..][..hidden];
+            let next = z[offset].mul_add(simd.load(&before[unit..end]).sub(n[offset]), n[offset]);
+            next.store(&mut block.states[offset * hidden..][unit..end]);
             if self.keep {
                 let gates = &mut block.gates[offset * stride..][..stride];
-                for (part, kept) in [from_state[offset], r[offset], z[offset], n]
-                    .into_iter()
-                    .enumerate()
-                {
-                    kept.store(&mut gates[part * hidden + unit..][..count]);
-                }
+                from_state[offset].store(&mut gates[units_of(0)]);
+                r[offset].store(&mut gates[units_of(1)]);
+                z[offset].store(&mut gates[units_of(2)]);
+                n[offset].store(&mut gates[units_of(3)]);
             }
         }
     }

@@ -7,8 +7,9 @@ use crate::nn::packing::Packing;
 use crate::nn::panels::{Columns, Panels};
 use crate::nn::product::multiply_rows;
 use crate::nn::reduce::scatter_rows;
-use crate::nn::simd::{InstructionSet, Real};
+use crate::nn::simd::{InstructionSet, Real, Register, Supported};
 use candle_core::{Device, Result, Tensor};
+use std::ops::Range;
 
 /// What enters a layer.
 pub(super) enum LayerInput {
@@ -197,29 +198,50 @@ pub(super) enum Projections<'a, T> {
 }
 
 impl<'a, T: Real> Projections<'a, T> {
-    /// The two parts whose sum is added to the `width` gates of a row of a sequence, if there are
-    /// two. Those of dense rows are the last in `gates`.
+    /// What is added to the `width` gates of a row of a sequence. If the rows are dense, the
+    /// projections are the last elements of `gates`.
     #[inline(always)]
-    pub(super) fn parts<'b>(
+    pub(super) fn of_row<'b>(
         self,
         (row, sequence): (usize, usize),
         width: usize,
         gates: &'b [T],
-    ) -> (&'b [T], Option<&'b [T]>)
+    ) -> RowProjections<'b, T>
     where
         'a: 'b,
     {
         match self {
-            Self::Rows { bias } => (&gates[gates.len() - width..], Some(bias)),
+            Self::Rows { bias } => RowProjections {
+                first: &gates[gates.len() - width..],
+                second: Some(bias),
+            },
             Self::Tokens {
                 ids,
                 table,
                 constant,
-            } => {
-                let table = &table[ids[row] as usize * width..][..width];
-                let constant = constant.map(|rows| &rows[sequence * width..][..width]);
-                (table, constant)
-            }
+            } => RowProjections {
+                first: &table[ids[row] as usize * width..][..width],
+                second: constant.map(|rows| &rows[sequence * width..][..width]),
+            },
+        }
+    }
+}
+
+/// What the input adds to the gates of a row: the sum of two parts, if there are two.
+#[derive(Clone, Copy)]
+pub(super) struct RowProjections<'a, T> {
+    first: &'a [T],
+    second: Option<&'a [T]>,
+}
+
+impl<T: Real> RowProjections<'_, T> {
+    /// What is added to some of the gates.
+    #[inline(always)]
+    pub(super) fn load<R: Register<Real = T>>(self, simd: Supported<R>, gates: Range<usize>) -> R {
+        let first = simd.load(&self.first[gates.clone()]);
+        match self.second {
+            Some(second) => first.add(simd.load(&second[gates])),
+            None => first,
         }
     }
 }
