@@ -1,7 +1,7 @@
 //! Networks that nothing builds, and builders that do not return what they should.
 
 use atlas_core::prelude::*;
-use candle_nn::{Linear, Sequential, VarBuilder};
+use atlas_core::candle_nn::{Linear, Sequential, VarBuilder};
 
 #[derive(AtlasModel)]
 struct Model {
