@@ -361,7 +361,19 @@ fn weights_reach_the_objective_and_unknown_ones_are_refused() {
         ..run()
     };
     let text = message(&mut model(Between::Nothing), &unknown);
-    assert_eq!(text, "the objective has no weight `spraed`; it has spread");
+    assert_eq!(text, "the loss has no weight `spraed`; it has spread");
+
+    let negative = Run {
+        weights: vec![("spread".to_owned(), -1.0), ("size".to_owned(), f64::NAN)],
+        ..run()
+    };
+    let text = message(&mut model(Between::Nothing), &negative);
+    assert_eq!(
+        text,
+        "the loss has no weight `size`; it has spread\n\
+         weight `spread` = -1: expected a finite number from 0\n\
+         weight `size` = NaN: expected a finite number from 0"
+    );
 }
 
 #[test]
@@ -582,7 +594,7 @@ fn annealed_weights_are_those_of_the_objective() {
     run.params.annealing.weights = vec!["spraed".to_owned()];
     assert_eq!(
         message(&mut model(Between::Nothing), &run),
-        "the objective has no weight `spraed`; it has spread"
+        "the loss has no weight `spraed`; it has spread"
     );
 }
 

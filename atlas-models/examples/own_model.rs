@@ -44,7 +44,7 @@ struct TokenBag {
 }
 
 fn tokenizer(params: &TokenBagParams) -> Result<Vocabulary> {
-    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::new)
+    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::other)
 }
 
 fn encoder(params: &TokenBagParams, vb: VarBuilder) -> candle_core::Result<Linear> {
@@ -60,7 +60,7 @@ const LONGEST_RUN: f64 = 50.0;
 
 impl TokenBag {
     fn tokens(&self, smiles: &Smiles) -> Result<Tokens> {
-        self.tokenizer.encode(smiles).map_err(Error::new)
+        self.tokenizer.encode(smiles).map_err(Error::other)
     }
 
     /// How often each token occurs, `[batch, vocabulary]`.
@@ -169,7 +169,7 @@ impl Golden for TokenBag {
 
     fn golden_outputs(&self, inputs: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
         let smiles = inputs.as_texts().iter();
-        let smiles = smiles.map(|text| Smiles::parse(text).map_err(Error::new));
+        let smiles = smiles.map(|text| Smiles::parse(text).map_err(Error::other));
         let latents = self.encode(&smiles.collect::<Result<Vec<_>>>()?)?;
         let counts = self.decoder.forward(&latents)?;
         Ok(vec![

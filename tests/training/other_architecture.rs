@@ -39,7 +39,7 @@ struct FlatAutoencoder {
 }
 
 fn vocabulary(params: &FlatAutoencoderParams) -> Result<Vocabulary> {
-    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::new)
+    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::other)
 }
 
 struct FlatEncoder {
@@ -78,7 +78,7 @@ impl FlatAutoencoder {
         let mut ids = Vec::new();
         let mut rows = 0;
         for (row, smiles) in batch.into_iter().enumerate() {
-            let tokens = self.tokenizer.encode(smiles).map_err(Error::new)?;
+            let tokens = self.tokenizer.encode(smiles).map_err(Error::other)?;
             if tokens.len() > self.longest {
                 return Err(Error::new(format_args!(
                     "input {row}: more than {} tokens",
@@ -125,7 +125,7 @@ impl Decoder for FlatAutoencoder {
     fn decode(&self, latents: &Tensor) -> Result<Vec<String>> {
         let rows = self.logits(latents)?.argmax(D::Minus1)?.to_vec2::<u32>()?;
         rows.into_iter()
-            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
+            .map(|ids| self.tokenizer.decode(ids).map_err(Error::other))
             .collect()
     }
 }
@@ -146,7 +146,7 @@ impl Sampler for FlatAutoencoder {
         let drawn = (logits + gumbel.reshape((batch, longest, size))?)?;
         let rows = drawn.argmax(D::Minus1)?.to_vec2::<u32>()?;
         rows.into_iter()
-            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
+            .map(|ids| self.tokenizer.decode(ids).map_err(Error::other))
             .collect()
     }
 }
@@ -191,7 +191,7 @@ impl Golden for FlatAutoencoder {
         let smiles = inputs
             .as_texts()
             .iter()
-            .map(|text| Smiles::parse(text).map_err(Error::new));
+            .map(|text| Smiles::parse(text).map_err(Error::other));
         Ok(vec![(
             "latents".to_owned(),
             self.encode(&smiles.collect::<Result<Vec<_>>>()?)?,

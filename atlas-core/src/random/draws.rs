@@ -6,10 +6,11 @@ use super::{Numbers, seed, tensor};
 use crate::error::{Error, Result};
 use crate::tensors;
 
-/// Random draws, by number.
+/// Numbered random draws, for a model that makes outputs of its own. What a draw gives depends on the
+/// seed and on the draw's number alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draws {
-    /// What all of them depend on.
+    /// The seed of all of them.
     pub seed: u64,
     /// The number of the first.
     pub first: u64,

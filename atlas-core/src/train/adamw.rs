@@ -46,11 +46,11 @@ pub struct AdamWParams {
 ///
 /// let var = Var::new(&[1f32, -2.0], &Device::Cpu)?;
 /// let mut optimiser = AdamW::new(vec![var.clone()], AdamWParams::default())?;
-/// for _ in 0..500 {
+/// for _ in 0..300 {
 ///     let loss = var.sqr()?.sum_all()?;
 ///     let mut gradients = loss.backward()?;
 ///     let gradient = gradients.remove(&var).unwrap();
-///     optimiser.step(&[gradient], 0.01, 1.0)?;
+///     optimiser.step(&[gradient], 0.05, 1.0)?;
 /// }
 /// assert!(var.abs()?.max(0)?.to_scalar::<f32>()? < 0.1);
 /// # Ok::<(), atlas_core::Error>(())
@@ -147,7 +147,7 @@ impl AdamW {
 
     /// Moves the variables against `gradients`, which are in their order, each first multiplied
     /// by `scale`. Returns the places of those variables that are not finite after it, or whose
-    /// moments are not: there is no way on from there.
+    /// moments are not: training cannot go on from there.
     ///
     /// # Errors
     /// If the gradients are not as many as the variables, or not of their shapes and dtypes;
@@ -195,8 +195,10 @@ impl AdamW {
                 self.slots.len()
             )));
         }
-        let mut slots = self.slots.iter().zip(gradients);
-        slots.try_for_each(|(slot, gradient)| slot.check("a gradient", gradient))
+        for (slot, gradient) in self.slots.iter().zip(gradients) {
+            slot.check("a gradient", gradient)?;
+        }
+        Ok(())
     }
 }
 
@@ -216,8 +218,8 @@ struct Update {
 }
 
 impl Update {
-    /// Moves one variable. A number that is no number (NaN) says that the variable or a moment is
-    /// not finite after it; it is on the variable's device.
+    /// Moves one variable. Returns a scalar on the variable's device: NaN if the variable or a
+    /// moment is not finite afterwards, otherwise zero.
     fn apply(self, slot: &Slot, gradient: &Tensor) -> Result<Tensor> {
         let is_plain = slot.var.dtype() == DType::F32 && slot.var.is_contiguous();
         if is_plain && slot.var.device().is_cpu() {
@@ -237,7 +239,7 @@ impl Update {
             ((slot.square.as_tensor() * self.beta2)? + (gradient.sqr()? * (1.0 - self.beta2))?)?;
         let step = (&mean / ((&square * self.correction)?.sqrt()? + self.epsilon)?)?;
         let moved = ((slot.var.as_tensor() * self.keep)? - (step * self.step)?)?;
-        // Zero times what is not finite is no number.
+        // Zero times infinity or NaN is NaN.
         let zeros = (((&mean * 0.0)? + (&square * 0.0)?)? + (&moved * 0.0)?)?;
         let check = zeros.sum_all()?.to_dtype(DType::F32)?;
         slot.var.set(&moved)?;
@@ -246,7 +248,9 @@ impl Update {
         Ok(check)
     }
 
-    /// Reads and writes every element once, on the CPU; whether all is finite after it.
+    /// Reads and writes every element once, on the CPU; whether all is finite afterwards. For the 4.5
+    /// million weights of MOSES' autoencoder that takes 7 ms on two cores, where candle's own
+    /// operations take 230 ms, nearly as long as the rest of a step.
     fn in_one_pass(self, slot: &Slot, gradient: &Tensor) -> Result<bool> {
         // A gradient that is the variable itself could not be read while that is written.
         let gradient = if storage_of(gradient) == storage_of(&slot.var) {
@@ -269,7 +273,7 @@ impl Update {
         Ok(is_finite?)
     }
 
-    /// Whether all is finite after it. Each element is computed by itself, so that the number of
+    /// Whether all is finite afterwards. Each element is computed by itself, so that the number of
     /// threads changes no bit.
     fn pass(
         self,

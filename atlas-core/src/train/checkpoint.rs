@@ -49,7 +49,7 @@ fn state_of(checkpoint: &Checkpoint) -> Result<&Value> {
 
 fn progress_of(state: &Value) -> Result<Progress> {
     Progress::deserialize(&state["course"])
-        .map_err(|error| Error::new(error).within("the progress in the checkpoint"))
+        .map_err(|error| Error::other(error).within("the progress in the checkpoint"))
 }
 
 /// A checkpoint of a run, its progress, and the optimiser's moments by variable.
@@ -58,7 +58,7 @@ pub(super) fn store<'a>(
     progress: &Progress,
     moments: impl Iterator<Item = (&'a str, (&'a Tensor, &'a Tensor))>,
 ) -> Result<Checkpoint> {
-    let progress = serde_json::to_value(progress).map_err(Error::new)?;
+    let progress = serde_json::to_value(progress).map_err(Error::other)?;
     let state = json!({ "run": run, "course": progress });
     let mut checkpoint = Checkpoint::new().with_value(TRAINING, state);
     for (name, (mean, square)) in moments {

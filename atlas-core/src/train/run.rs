@@ -45,35 +45,44 @@ impl Run {
         })
     }
 
+    /// What is wrong with the weights that are set or annealed, a line for each; `weights` are those
+    /// that the loss has.
+    pub fn weight_problems(&self, weights: &[LossWeight]) -> Vec<String> {
+        let names: Vec<&str> = weights.iter().map(|weight| &*weight.name).collect();
+        let known = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let mut problems = Vec::new();
+        let set = self.weights.iter().map(|(name, _)| name);
+        for name in set.chain(&self.params.annealing.weights) {
+            if !names.contains(&name.as_str()) {
+                problems.push(format!("the loss has no weight `{name}`; it has {known}"));
+            }
+        }
+        for (name, value) in &self.weights {
+            if !value.is_finite() || *value < 0.0 {
+                problems.push(format!(
+                    "weight `{name}` = {value}: expected a finite number from 0"
+                ));
+            }
+        }
+        problems
+    }
+
     /// # Errors
-    /// If a parameter is outside its constraint, or a weight that is set or annealed is not one of
-    /// the objective's `weights` or not a finite number from 0.
+    /// If a parameter is outside its constraint, or there is a problem with the weights.
     pub(super) fn check(&self, weights: &[LossWeight]) -> Result<()> {
         use crate::Params as _;
         self.params
             .validate()
             .map_err(|error| error.within("training"))?;
-        let names: Vec<&str> = weights.iter().map(|weight| &*weight.name).collect();
-        let set = self.weights.iter().map(|(name, _)| name);
-        for name in set.chain(&self.params.annealing.weights) {
-            if !names.contains(&name.as_str()) {
-                let names = if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                };
-                return Err(Error::new(format_args!(
-                    "the objective has no weight `{name}`; it has {names}"
-                )));
-            }
+        let problems = self.weight_problems(weights);
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::new(problems.join("\n")))
         }
-        for (name, value) in &self.weights {
-            if !value.is_finite() || *value < 0.0 {
-                return Err(Error::new(format_args!(
-                    "weight `{name}` = {value}: expected a finite number from 0"
-                )));
-            }
-        }
-        Ok(())
     }
 }

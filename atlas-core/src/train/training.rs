@@ -34,16 +34,12 @@ use crate::snapshot::Checkpoint;
 /// message of the last names the step, the examples of its batch and the last good checkpoint. The
 /// variables are then as the last good step left them, unless the message says that the model is
 /// lost: the optimiser had begun to move them.
-pub fn train<M>(
+pub fn train<M: ?Sized + AnyModel + Objective<Input: Send>>(
     model: &mut M,
     data: &dyn Dataset<M::Input>,
     run: &Run,
     observer: &mut dyn Observer<M>,
-) -> Result<Outcome>
-where
-    M: ?Sized + AnyModel + Objective,
-    M::Input: Send,
-{
+) -> Result<Outcome> {
     Training::new(model, data, run)?.go_on(model, data, observer)
 }
 
@@ -53,17 +49,13 @@ where
 /// # Errors
 /// If the checkpoint is of another run, other variables or another number of examples, with
 /// everything that differs; and where [`train`] fails.
-pub fn resume<M>(
+pub fn resume<M: ?Sized + AnyModel + Objective<Input: Send>>(
     model: &mut M,
     data: &dyn Dataset<M::Input>,
     run: &Run,
     checkpoint: &Checkpoint,
     observer: &mut dyn Observer<M>,
-) -> Result<Outcome>
-where
-    M: ?Sized + AnyModel + Objective,
-    M::Input: Send,
-{
+) -> Result<Outcome> {
     let mut training = Training::new(model, data, run)?;
     training.restore(checkpoint)?;
     training.go_on(model, data, observer)
@@ -81,10 +73,11 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn new<M>(model: &M, data: &dyn Dataset<M::Input>, run: &'a Run) -> Result<Self>
-    where
-        M: ?Sized + AnyModel + Objective,
-    {
+    fn new<M: ?Sized + AnyModel + Objective>(
+        model: &M,
+        data: &dyn Dataset<M::Input>,
+        run: &'a Run,
+    ) -> Result<Self> {
         let weights = model.weights();
         run.check(&weights)?;
         if data.is_empty() {
@@ -152,16 +145,12 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    fn go_on<M>(
+    fn go_on<M: ?Sized + AnyModel + Objective<Input: Send>>(
         mut self,
         model: &mut M,
         data: &dyn Dataset<M::Input>,
         observer: &mut dyn Observer<M>,
-    ) -> Result<Outcome>
-    where
-        M: ?Sized + AnyModel + Objective,
-        M::Input: Send,
-    {
+    ) -> Result<Outcome> {
         observer.on_start(model, &self)?;
         let stopped = loop {
             if let Some(stopped) = self.progress.stopped {
@@ -180,16 +169,12 @@ impl<'a> Training<'a> {
     }
 
     /// One epoch, or what is left of it; why training ends, if it does.
-    fn epoch<M>(
+    fn epoch<M: ?Sized + AnyModel + Objective<Input: Send>>(
         &mut self,
         model: &mut M,
         data: &dyn Dataset<M::Input>,
         observer: &mut dyn Observer<M>,
-    ) -> Result<Option<Stopped>>
-    where
-        M: ?Sized + AnyModel + Objective,
-        M::Input: Send,
-    {
+    ) -> Result<Option<Stopped>> {
         let batches = self.batches.epoch(self.progress.epoch as u64);
         let stopped = with_batches(&batches, self.progress.batches, data, |batches| {
             self.take_steps(model, batches, data, observer)
@@ -207,16 +192,13 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn take_steps<M>(
+    fn take_steps<M: ?Sized + AnyModel + Objective>(
         &mut self,
         model: &mut M,
         batches: Receiver<Result<Batch<M::Input>>>,
         data: &dyn Dataset<M::Input>,
         observer: &mut dyn Observer<M>,
-    ) -> Result<Option<Stopped>>
-    where
-        M: ?Sized + AnyModel + Objective,
-    {
+    ) -> Result<Option<Stopped>> {
         for batch in batches {
             let batch = batch?;
             let report = self.step(model, &batch).map_err(|failure| {
@@ -234,10 +216,11 @@ impl<'a> Training<'a> {
         Ok(None)
     }
 
-    fn step<M>(&mut self, model: &M, batch: &Batch<M::Input>) -> Result<StepReport, Failure>
-    where
-        M: ?Sized + AnyModel + Objective,
-    {
+    fn step<M: ?Sized + AnyModel + Objective>(
+        &mut self,
+        model: &M,
+        batch: &Batch<M::Input>,
+    ) -> Result<StepReport, Failure> {
         let start = Instant::now();
         let params = &self.run.params;
         let (steps, share) = (self.progress.steps, self.share());

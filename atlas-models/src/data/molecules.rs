@@ -20,7 +20,7 @@ const NAMED_ROWS: usize = 20;
 ///
 /// They are checked and counted once, and read again when they are needed: their texts are held
 /// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 20
-/// bytes of memory. Copies and [parts](Molecules::split) share the texts.
+/// bytes of memory, and some more while they are split. Copies and [parts](Molecules::split) share the texts.
 ///
 /// Training draws its batches from them: they are a [`Dataset`].
 #[derive(Clone)]
@@ -165,7 +165,7 @@ impl Molecules {
     pub fn vocabulary(&self) -> Result<Vec<String>> {
         let tokens = self.file.tokens.iter().map(|token| &**token);
         let vocabulary = Vocabulary::of_tokens(tokens)
-            .map_err(|error| Error::new(error).within(self.source()))?;
+            .map_err(|error| Error::other(error).within(self.source()))?;
         Ok(vocabulary.tokens().to_vec())
     }
 
@@ -265,7 +265,7 @@ impl MoleculeFile {
         let (smiles, name) = self.text(index, bytes)?;
         Ok(Record {
             line: self.lines[index as usize] as usize,
-            smiles: Smiles::parse(smiles).map_err(Error::new)?,
+            smiles: Smiles::parse(smiles).map_err(Error::other)?,
             name: name.map(str::to_owned),
         })
     }
@@ -440,9 +440,9 @@ mod tests {
             assert_eq!(read.vocabulary().unwrap(), all.vocabulary().unwrap());
             assert_eq!(read.skipped(), all.skipped());
             assert_eq!(read.digest().unwrap(), all.digest().unwrap());
-            let both = read.records().zip(all.records());
-            let mut both = both;
-            assert!(both.all(|(a, b)| a.unwrap() == b.unwrap()));
+            for (read, expected) in read.records().zip(all.records()) {
+                assert_eq!(read.unwrap(), expected.unwrap());
+            }
         }
     }
 

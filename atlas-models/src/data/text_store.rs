@@ -125,7 +125,7 @@ impl TextStore {
                     .map_err(|error| Error::io("read a temporary file in", &self.folder, error))?;
             }
         }
-        std::str::from_utf8(bytes).map_err(Error::new)
+        std::str::from_utf8(bytes).map_err(Error::other)
     }
 }
 

@@ -94,7 +94,7 @@ const DIVERGENCE: LossWeight = LossWeight {
 };
 
 fn tokenizer(params: &GruVaeParams) -> Result<Vocabulary> {
-    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::new)
+    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::other)
 }
 
 fn check_vocabulary(tokens: &[String]) -> std::result::Result<(), String> {
@@ -277,13 +277,13 @@ impl GruVae {
         let written = nn::decode(&decoder, &state, &decoding)?;
         written
             .into_iter()
-            .map(|ids| self.tokenizer.decode(ids).map_err(Error::new))
+            .map(|ids| self.tokenizer.decode(ids).map_err(Error::other))
             .collect()
     }
 
     fn tokens<'a>(&self, inputs: impl IntoIterator<Item = &'a Smiles>) -> Result<Vec<Tokens>> {
         let tokens = |(index, smiles)| {
-            let tokens = self.tokenizer.encode(smiles).map_err(Error::new);
+            let tokens = self.tokenizer.encode(smiles).map_err(Error::other);
             tokens.map_err(|error| error.within(format_args!("input {index}")))
         };
         inputs.into_iter().enumerate().map(tokens).collect()
@@ -341,7 +341,7 @@ impl Objective for GruVae {
     type Input = Smiles;
 
     fn size(&self, input: &Smiles) -> Result<usize> {
-        Ok(self.tokenizer.encode(input).map_err(Error::new)?.len())
+        Ok(self.tokenizer.encode(input).map_err(Error::other)?.len())
     }
 
     fn weights(&self) -> Vec<LossWeight> {
@@ -409,7 +409,7 @@ impl Golden for GruVae {
         let parsed = inputs
             .as_texts()
             .iter()
-            .map(|text| Smiles::parse(text).map_err(Error::new));
+            .map(|text| Smiles::parse(text).map_err(Error::other));
         let tokens = self.tokens(&parsed.collect::<Result<Vec<_>>>()?)?;
         let mut step = Step::evaluation();
         let (latents, _) = self.posterior(&tokens, &mut step)?;

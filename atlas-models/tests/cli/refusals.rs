@@ -28,7 +28,7 @@ fn a_misspelt_model_network_and_weight() {
         "there is no model `gru-vea`; did you mean `gru-vae`?"
     );
     let expected = "nothing was trained: 2 problems\n  - --freeze: `gru-vae` has no network `encodr`; it has embedding, \
-        encoder, decoder\n  - --weight lk: `gru-vae` has no such weight; it has kl";
+        encoder, decoder\n  - the loss has no weight `lk`; it has kl";
     assert_eq!(train(&scene, "--freeze encodr --weight lk=1"), expected);
 }
 

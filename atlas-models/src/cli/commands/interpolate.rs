@@ -89,7 +89,7 @@ fn ends(model: &dyn MoleculeAutoencoder, args: &Args) -> Result<Vec<Smiles>> {
     let mut ends = Vec::new();
     for (name, text) in [("A", &args.from), ("B", &args.to)] {
         let known = Smiles::parse(text)
-            .map_err(Error::new)
+            .map_err(Error::other)
             .and_then(|smiles| check_known(model, &smiles).map(|()| smiles))
             .map_err(|error| error.within(format_args!("{name}: `{text}`")));
         ends.extend(problems.take(known));

@@ -59,7 +59,7 @@ impl RunState {
         let state = checkpoint
             .value(RUN_STATE)
             .ok_or_else(|| Error::new("it was not made by `atlas train`"))?;
-        serde_json::from_value(state.clone()).map_err(Error::new)
+        serde_json::from_value(state.clone()).map_err(Error::other)
     }
 }
 
@@ -124,7 +124,7 @@ impl<'a> TrainingObserver<'a> {
         if let Some(events) = &mut self.events {
             events.flush()?;
         }
-        let state = serde_json::to_value(&self.state).map_err(Error::new)?;
+        let state = serde_json::to_value(&self.state).map_err(Error::other)?;
         let checkpoint = training.checkpoint()?.with_value(RUN_STATE, state);
         let mut snapshot = model.snapshot()?;
         snapshot.checkpoint = Some(checkpoint);

@@ -79,8 +79,8 @@ fn given_over(base: Value, args: &Args, schema: &Schema, problems: &mut Problems
 
 fn read_params(path: &Path) -> Result<Map<String, Value>> {
     let read = || {
-        let text = fs::read_to_string(path).map_err(Error::new)?;
-        match serde_json::from_str(&text).map_err(Error::new)? {
+        let text = fs::read_to_string(path).map_err(Error::other)?;
+        match serde_json::from_str(&text).map_err(Error::other)? {
             Value::Object(params) => Ok(params),
             _ => Err(Error::new("expected a JSON object of parameters")),
         }

@@ -159,7 +159,9 @@ impl Plan {
                 problems.note(Some("--freeze"), &error);
             }
         }
-        check_weights(model, &run, &mut problems);
+        for problem in run.weight_problems(&model.weights()) {
+            problems.add(problem);
+        }
         let held_out = HeldOut {
             molecules: held_out(&settings, data.len()),
             seed: settings.split_seed,
@@ -269,35 +271,6 @@ fn check_held_out(settings: &Settings, data: &Molecules, problems: &mut Problems
             "{} holds {molecules} molecules: {held_out} cannot be held out and leave any to train on",
             data.source()
         ));
-    }
-}
-
-fn check_weights(model: &dyn MoleculeAutoencoder, run: &Run, problems: &mut Problems) {
-    let model_name = model.name();
-    let weights = model.weights();
-    let names: Vec<&str> = weights.iter().map(|weight| &*weight.name).collect();
-    let known = if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    };
-    for (name, weight) in &run.weights {
-        if !names.contains(&name.as_str()) {
-            problems.add(format_args!(
-                "--weight {name}: `{model_name}` has no such weight; it has {known}"
-            ));
-        } else if !weight.is_finite() || *weight < 0.0 {
-            problems.add(format_args!(
-                "--weight {name}={weight}: expected a finite number, at least 0"
-            ));
-        }
-    }
-    for name in &run.params.annealing.weights {
-        if !names.contains(&name.as_str()) {
-            problems.add(format_args!(
-                "--train-set annealing.weights: `{model_name}` has no weight `{name}`; it has {known}"
-            ));
-        }
     }
 }
 
