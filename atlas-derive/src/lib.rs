@@ -13,6 +13,7 @@
 //! `syntax` reads what was written, attribute by attribute; `check` judges it across keys, fields
 //! and values and turns it into what `checked` declares; `emit` writes the code, or, after a mistake, just
 //! enough of it for the rest of the program to compile.
+#![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod check;

@@ -73,16 +73,18 @@ fn is_even(value: &Option<u16>) -> Result<(), String> {
 }
 
 fn is_sorted(values: &[f32]) -> Result<(), &'static str> {
-    match values.is_sorted() {
-        true => Ok(()),
-        false => Err("expected ascending values"),
+    if values.is_sorted() {
+        Ok(())
+    } else {
+        Err("expected ascending values")
     }
 }
 
 fn is_narrowing(side: &Side) -> Result<(), &'static str> {
-    match side.narrow <= side.wide {
-        true => Ok(()),
-        false => Err("expected a narrowing side"),
+    if side.narrow <= side.wide {
+        Ok(())
+    } else {
+        Err("expected a narrowing side")
     }
 }
 

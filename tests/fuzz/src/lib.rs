@@ -32,9 +32,10 @@ pub static WHOLE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
 /// A folder that is removed when it is dropped, in memory where the system has a place for that.
 pub fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
-    match memory.is_dir() {
-        true => TempDir::new_in(memory),
-        false => TempDir::new(),
+    if memory.is_dir() {
+        TempDir::new_in(memory)
+    } else {
+        TempDir::new()
     }
     .expect("a folder")
 }
