@@ -31,6 +31,7 @@
 mod assign;
 mod check;
 mod complete;
+mod describe;
 mod json_schema;
 mod schema;
 mod value;

@@ -7,7 +7,7 @@ use std::io::{BufReader, Read};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle;
-use super::torch_file::Storages;
+use super::storages::Storages;
 
 /// Members that say nothing about tensors.
 const LABELS: [&str; 3] = [

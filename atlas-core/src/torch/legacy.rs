@@ -8,7 +8,7 @@ use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
 
 use super::pickle::{self, Pickle};
-use super::torch_file::Storages;
+use super::storages::Storages;
 use super::values::Value;
 
 /// 0x1950a86a20f9469cfc6c, little-endian.

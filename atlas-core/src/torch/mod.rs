@@ -5,6 +5,7 @@ mod args;
 mod dtype;
 mod legacy;
 mod pickle;
+mod storages;
 mod tensor_ref;
 mod torch_file;
 mod values;

@@ -7,16 +7,13 @@
 
 use std::collections::HashMap;
 
-use super::tensor_ref::{TensorRef, rebuild_tensor, storage};
-use super::values::{Global, Value, Values};
+use super::tensor_ref::{rebuild_tensor, storage};
+use super::values::{Global, Result, TensorRef, Value, Values};
 
 /// A pickle of more bytes is refused before it is read.
 pub(super) const LARGEST: u64 = 64 << 20;
 /// A pickle that makes more values than this is refused: each takes more memory than its byte.
 const MOST_VALUES: usize = 1 << 22;
-
-/// Why a pickle is refused.
-pub(super) type Result<T, E = String> = std::result::Result<T, E>;
 
 /// A pickle that was read.
 pub(super) struct Pickle<'a> {

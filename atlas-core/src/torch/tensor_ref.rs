@@ -1,35 +1,11 @@
 //! Tensors as a pickle describes them: a storage, and where in it the elements lie.
 
 use super::dtype::TorchDtype;
-use super::pickle::Result;
-use super::values::{Global, Value, Values};
+use super::values::{Global, Result, StorageRef, TensorRef, Value, Values};
 
 /// The most dimensions that a tensor has: those of NumPy's arrays, and more than PyTorch's kernels
 /// work with.
 pub(super) const MOST_DIMENSIONS: usize = 64;
-
-/// Elements in a row, shared by any number of tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StorageRef<'a> {
-    /// Its name within the file.
-    pub(super) key: &'a str,
-    /// The type of its elements; `None` for bytes.
-    pub(super) dtype: Option<TorchDtype>,
-    /// The number of its elements, or of its bytes.
-    pub(super) count: usize,
-}
-
-/// A tensor over a storage.
-#[derive(Clone, Debug)]
-pub(super) struct TensorRef<'a> {
-    pub(super) storage: StorageRef<'a>,
-    pub(super) dtype: TorchDtype,
-    /// The element of the storage that is the first.
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
-    /// How far apart elements are that are neighbours in a dimension.
-    pub(super) strides: Vec<usize>,
-}
 
 /// The storage of a persistent id.
 pub(super) fn storage<'a>(values: &Values<'a>, id: Value<'a>) -> Result<StorageRef<'a>> {

@@ -12,8 +12,8 @@ use super::archive::Archive;
 use super::dtype::TorchDtype;
 use super::legacy::{self, LegacyStorages, Pickles};
 use super::pickle::{self, Pickle};
-use super::tensor_ref::{StorageRef, TensorRef};
-use super::values::Value;
+use super::storages::Storages;
+use super::values::{StorageRef, TensorRef, Value};
 use crate::error::Problem;
 use crate::tensors;
 
@@ -43,18 +43,6 @@ pub(super) fn read(
         let pickle = pickle::read(&bytes).map_err(whole)?;
         tensors(network, &pickle, size, &mut archive)
     }
-}
-
-/// Where the bytes of storages come from.
-pub(super) trait Storages {
-    /// The keys of all that there are.
-    fn keys(&self) -> BTreeSet<String>;
-
-    /// How many bytes a storage has.
-    fn bytes(&self, key: &str) -> Option<u64>;
-
-    /// The bytes of a storage.
-    fn read(&mut self, key: &str) -> Result<Vec<u8>, String>;
 }
 
 fn tensors(

@@ -1,7 +1,32 @@
 //! What a pickle can make: values, and the names that it may ask for.
 
 use super::dtype::TorchDtype;
-use super::tensor_ref::{StorageRef, TensorRef};
+
+/// Why a pickle is refused.
+pub(super) type Result<T, E = String> = std::result::Result<T, E>;
+
+/// Elements in a row, shared by any number of tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StorageRef<'a> {
+    /// Its name within the file.
+    pub(super) key: &'a str,
+    /// The type of its elements; `None` for bytes.
+    pub(super) dtype: Option<TorchDtype>,
+    /// The number of its elements, or of its bytes.
+    pub(super) count: usize,
+}
+
+/// A tensor over a storage.
+#[derive(Clone, Debug)]
+pub(super) struct TensorRef<'a> {
+    pub(super) storage: StorageRef<'a>,
+    pub(super) dtype: TorchDtype,
+    /// The element of the storage that is the first.
+    pub(super) offset: usize,
+    pub(super) shape: Vec<usize>,
+    /// How far apart elements are that are neighbours in a dimension.
+    pub(super) strides: Vec<usize>,
+}
 
 /// A value on the stack; those with parts are indices into the lists of [`Values`].
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::observer::Stopped;
 use super::progress::Progress;
+use super::report::Stopped;
 use crate::error::{Error, Result};
 use crate::snapshot::Checkpoint;
 

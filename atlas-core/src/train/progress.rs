@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::observer::{EpochReport, Stopped};
+use super::report::{EpochReport, Stopped};
 use super::step::StepOutcome;
 
 /// How far a run is. Checkpoints hold it as JSON: the names of the fields do not change.

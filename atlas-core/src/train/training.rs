@@ -10,9 +10,9 @@ use super::adamw::AdamW;
 use super::batches::Batches;
 use super::checkpoint;
 use super::dataset::Dataset;
-use super::observer::{Control, Observer, Outcome, StepReport, Stopped};
 use super::prefetch::{Batch, with_batches};
 use super::progress::Progress;
+use super::report::{Control, EpochReport, Outcome, StepReport, Stopped};
 use super::run::Run;
 use super::step::{self, Failure};
 use crate::error::{Error, Result};
@@ -60,6 +60,53 @@ pub fn resume<M: ?Sized + AnyModel + Objective<Input: Send>>(
     training.restore(checkpoint)?;
     training.go_on(model, data, observer)
 }
+
+/// Follows a run: shows progress, evaluates, saves, or stops it. `()` is one that does nothing.
+pub trait Observer<M: ?Sized> {
+    /// Told once, before the first step. `training` is at the beginning of the run, or at the
+    /// checkpoint that it goes on from.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_start(&mut self, _model: &mut M, _training: &Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Told of every step, after it. A checkpoint that `training` makes now goes on with the next
+    /// step.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_step(
+        &mut self,
+        _model: &mut M,
+        _step: &StepReport,
+        _training: &Training<'_>,
+    ) -> Result<Control> {
+        Ok(Control::Continue)
+    }
+
+    /// Told of every epoch, after it, also of one that the time limit cuts short. A checkpoint that
+    /// `training` makes now goes on with the next epoch.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_epoch(
+        &mut self,
+        _model: &mut M,
+        _epoch: &EpochReport,
+        _training: &Training<'_>,
+    ) -> Result<Control> {
+        Ok(Control::Continue)
+    }
+
+    /// What messages call the last good checkpoint, if there is one.
+    fn last_checkpoint(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<M: ?Sized> Observer<M> for () {}
 
 /// A run of training that is under way.
 pub struct Training<'a> {

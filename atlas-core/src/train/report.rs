@@ -1,58 +1,8 @@
-//! What is told of training while it runs.
+//! What an observer is told of training, and what it answers.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use super::training::Training;
-use crate::error::Result;
-
-/// Follows a run: shows progress, evaluates, saves, or stops it. `()` is one that does nothing.
-pub trait Observer<M: ?Sized> {
-    /// Told once, before the first step. `training` is at the beginning of the run, or at the
-    /// checkpoint that it goes on from.
-    ///
-    /// # Errors
-    /// An error ends training.
-    fn on_start(&mut self, _model: &mut M, _training: &Training<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    /// Told of every step, after it. A checkpoint that `training` makes now goes on with the next
-    /// step.
-    ///
-    /// # Errors
-    /// An error ends training.
-    fn on_step(
-        &mut self,
-        _model: &mut M,
-        _step: &StepReport,
-        _training: &Training<'_>,
-    ) -> Result<Control> {
-        Ok(Control::Continue)
-    }
-
-    /// Told of every epoch, after it, also of one that the time limit cuts short. A checkpoint that
-    /// `training` makes now goes on with the next epoch.
-    ///
-    /// # Errors
-    /// An error ends training.
-    fn on_epoch(
-        &mut self,
-        _model: &mut M,
-        _epoch: &EpochReport,
-        _training: &Training<'_>,
-    ) -> Result<Control> {
-        Ok(Control::Continue)
-    }
-
-    /// What messages call the last good checkpoint, if there is one.
-    fn last_checkpoint(&self) -> Option<String> {
-        None
-    }
-}
-
-impl<M: ?Sized> Observer<M> for () {}
 
 /// Whether training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
