@@ -3,6 +3,7 @@
 use proc_macro2::Ident;
 use syn::LitStr;
 
+use crate::checked::Network;
 use crate::syntax::{Ctxt, Slot, unraw};
 
 /// How long the name of a network may be, as the core has it.
@@ -58,10 +59,25 @@ fn network_defect(name: &str) -> Option<String> {
     ))
 }
 
-/// Network names are file names.
-pub(super) fn network(ctxt: &Ctxt, ident: &Ident, name: &str) {
-    if let Some(defect) = network_defect(name) {
-        ctxt.error(ident, defect);
+/// Network names are file names, on any file system.
+pub(super) fn networks(ctxt: &Ctxt, networks: &[Network]) {
+    for (index, network) in networks.iter().enumerate() {
+        let Network { ident, name, .. } = network;
+        if let Some(defect) = network_defect(name) {
+            ctxt.error(ident, defect);
+        }
+        let is_like = |other: &&Network| other.name.eq_ignore_ascii_case(name);
+        // The compiler reports two fields of one name.
+        if let Some(other) = networks[..index].iter().find(is_like)
+            && other.name != *name
+        {
+            let other = &other.name;
+            let message = format!(
+                "`{name}` and `{other}` differ only by case: their files would be one where the \
+                 file system ignores case"
+            );
+            ctxt.error(ident, message);
+        }
     }
 }
 

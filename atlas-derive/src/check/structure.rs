@@ -48,6 +48,7 @@ pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
         .iter()
         .filter_map(|field| network(ctxt, slots.build.key(), field))
         .collect();
+    name::networks(ctxt, &networks);
     if networks.is_empty() && is_complete(raw) {
         let message = "a model has at least one `#[network]`: without weights there is nothing to store; for \
                        parameters alone, derive `Params`";
@@ -92,7 +93,6 @@ fn network(ctxt: &Ctxt, build: Option<&Ident>, raw: &RawField) -> Option<Network
         ctxt.error(key, message);
     }
     let name = unraw(raw.ident);
-    name::network(ctxt, raw.ident, &name);
     Some(Network {
         ident: raw.ident.clone(),
         ty: raw.field.ty.clone(),

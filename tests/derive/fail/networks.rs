@@ -17,6 +17,8 @@ struct Files {
     #[network]
     encoder: Net,
     #[network]
+    Encoder: Net,
+    #[network]
     golden: Net,
     #[network]
     checkpoint: Net,
