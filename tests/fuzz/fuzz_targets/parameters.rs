@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use atlas_core::ParamValue;
 use atlas_core::prelude::*;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
