@@ -19,7 +19,7 @@ pub struct Subject {
     #[param(default = vec![0.1, 1e-7])]
     pub rates: Vec<f32>,
     #[param(default = None)]
-    pub wide: Option<i128>,
+    pub wide: Option<i64>,
     #[network]
     pub net: Net,
 }
