@@ -43,7 +43,7 @@ fn accepted(bytes: &[u8], bundle: &Bundle) {
 
     let mut files = BTreeSet::new();
     for network in bundle.networks() {
-        let file = network.file();
+        let file = network.file_name();
         let name = file.strip_suffix(".safetensors").expect("a tensor file");
         assert!(
             name.bytes()
