@@ -1,4 +1,5 @@
-//! How to do what Atlas is for, step by step. All code on these pages is run by the tests.
+//! Guides: how to declare, train, save, load and serve a model. The tests run all code on these
+//! pages.
 
 #[doc = include_str!("../docs/declare.md")]
 pub mod declare {}

@@ -17,6 +17,11 @@ pub fn member<'v>(group: &'v Value, name: &str) -> Option<&'v Value> {
     group.as_object()?.get(name)
 }
 
+/// Values as JSON.
+pub fn to_json<E: ParamValue>(values: Vec<E>) -> Vec<Value> {
+    values.iter().map(ParamValue::to_json).collect()
+}
+
 /// Runs the check of a field or a group on the JSON that has passed the schema's own checks.
 pub fn run_check<T, E>(
     json: &Value,
@@ -135,6 +140,18 @@ pub const fn is_among(text: &str, texts: &[&str]) -> bool {
     let mut position = 0;
     while position < texts.len() {
         if is_same(text.as_bytes(), texts[position].as_bytes()) {
+            return true;
+        }
+        position += 1;
+    }
+    false
+}
+
+/// Whether a number is one of some numbers, for constants.
+pub const fn is_number_among(number: f64, numbers: &[f64]) -> bool {
+    let mut position = 0;
+    while position < numbers.len() {
+        if number == numbers[position] {
             return true;
         }
         position += 1;

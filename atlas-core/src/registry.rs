@@ -1,4 +1,5 @@
-//! Models by name, behind an interface.
+//! [`Registry`]: models by name, each created or loaded as a trait object such as `Box<dyn
+//! Encoder>`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Items as checked: what is left to do is to emit them.
+//! An item whose rules are checked: what `check` makes and `emit` turns into code.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Expr, ExprPath, Path, Type, Visibility};

@@ -106,7 +106,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   *When absent: the struct's name and `Params`.*
 /// - **`params_derive(Eq, Hash)`**: What the parameters struct derives besides.
 ///   *When absent: nothing.*
-/// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports it.
+/// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports or renames it.
 ///   *When absent: `::atlas_core`.*
 ///
 /// # On a field: `#[param]`
@@ -242,7 +242,7 @@ pub fn derive_atlas_model(input: proc_macro::TokenStream) -> proc_macro::TokenSt
 /// - **`validate = path`**: A constraint across parameters: a `fn(&Side) -> Result<(), E>` where
 ///   `E: Display`.
 ///   *When absent: none.*
-/// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports it.
+/// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports or renames it.
 ///   *When absent: `::atlas_core`.*
 ///
 /// # On a field: `#[param]`
@@ -292,7 +292,7 @@ pub fn derive_params(input: proc_macro::TokenStream) -> proc_macro::TokenStream 
 ///
 /// # On the enum: `#[choice(…)]`
 ///
-/// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports it.
+/// - **`crate = path`**: Where `atlas_core` is, for a crate that re-exports or renames it.
 ///   *When absent: `::atlas_core`.*
 ///
 /// # On a variant: `#[choice(…)]`

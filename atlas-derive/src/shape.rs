@@ -1,4 +1,4 @@
-//! What a written type says about a parameter.
+//! What a field's type is by its tokens: a number, a text, an `Option`, a list of these.
 
 use syn::{GenericArgument, PathArguments, PathSegment, Type, TypePath};
 

@@ -63,6 +63,8 @@ impl Libraries {
     /// What the compiler says of a program, without what depends on the machine.
     fn messages(&self, tests: &Path, name: &Path, output: &Path) -> String {
         let workspace = tests.parent().unwrap();
+        let is_renamed = name.file_stem().is_some_and(|stem| stem == "renamed");
+        let extern_name = if is_renamed { "atlas" } else { "atlas_core" };
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let compiled = Command::new(rustc)
             // Where the libraries of the workspace were compiled, whose lines messages quote.
@@ -81,7 +83,7 @@ impl Libraries {
             .arg("-L")
             .arg(format!("dependency={}", self.folder.display()))
             .arg("--extern")
-            .arg(format!("atlas_core={}", self.atlas_core.display()))
+            .arg(format!("{extern_name}={}", self.atlas_core.display()))
             .args(["-A", "unused"])
             .output()
             .unwrap();

@@ -1,4 +1,5 @@
-//! What a network's `VarBuilder` draws from: a seed, or the tensors of a snapshot.
+//! [`NetworkBuilder`]: gives each network the `VarBuilder` that it is built with. Its tensors are
+//! drawn from a seed, or are those of a snapshot.
 
 mod network;
 mod stored;

@@ -1,4 +1,4 @@
-//! The tensors of a network that was built.
+//! [`Network`]: the tensors that a network asked for while it was built, by name.
 
 use std::collections::BTreeMap;
 

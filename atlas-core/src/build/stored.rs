@@ -1,4 +1,5 @@
-//! The tensors of a snapshot, given to a build strictly.
+//! The tensors of a snapshot while networks are built from them: one that is missing, of another
+//! shape or never asked for is an error.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
-//! Every change that saving makes to the file system.
+//! The calls of the file system that change something.
 //!
-//! They are made here and nowhere else, so that a test can stop a save before each of them.
+//! A save makes them here and nowhere else, so that a test can stop it before each of them.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

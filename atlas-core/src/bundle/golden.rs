@@ -1,4 +1,4 @@
-//! The record of a behaviour check as tensors of a file.
+//! The record of a behaviour check, to and from the tensors of `golden.safetensors`.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

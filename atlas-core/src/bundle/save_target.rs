@@ -1,4 +1,5 @@
-//! A bundle on its way to where it is to be: filled beside it, put there in one step.
+//! The folder that a save fills beside its destination, locked, and then exchanges with it in one
+//! step.
 //!
 //! Beside a bundle `mlp` two kinds of hidden folders can lie. `.mlp.atlas-staging-…` is a save
 //! under way, which holds the folder's lock, or what a killed save left behind.

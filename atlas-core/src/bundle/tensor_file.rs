@@ -1,4 +1,4 @@
-//! Tensor files: written and read in large blocks, digested on the way.
+//! Writes and reads the tensors of one file, in large blocks that are digested on the way.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! Saving: every file into a staging folder, synced, then committed in one step.
+//! Saving a snapshot: writes its files into a [`SaveTarget`](super::save_target::SaveTarget), then
+//! commits that.
 
 use std::io::Write;
 use std::path::Path;

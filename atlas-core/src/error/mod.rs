@@ -1,7 +1,7 @@
 //! The error type of Atlas.
 //!
-//! One opaque type holds a kind for each room: what can go wrong with a bundle is listed in
-//! `bundle.rs`, with a model in `model.rs`. Constructors stand beside their kind.
+//! One opaque type. Inside, each area of the crate has an enum of what can go wrong there:
+//! `bundle.rs` for bundles, `model.rs` for models. Constructors stand beside their enum.
 
 mod bundle;
 mod model;

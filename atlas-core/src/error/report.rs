@@ -1,4 +1,4 @@
-//! What is wrong with a set of values, listed one by one.
+//! The list of everything that is wrong with some values: a path and a message each.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! What training and serving see of a model, whatever its architecture.
+//! The traits by which code uses a model without its type: `Objective` to train it, `Encoder`,
+//! `Decoder` and `Sampler` to serve it.
 
 mod objective;
 

@@ -1,4 +1,4 @@
-//! What training sees of a model, whatever its architecture.
+//! [`Objective`]: the loss of a batch of examples, which is all that training asks of a model.
 
 use std::borrow::Cow;
 

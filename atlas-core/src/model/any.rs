@@ -1,4 +1,5 @@
-//! What every model can do, whatever its type.
+//! [`AnyModel`]: what a model can do when its type is not known. A trait of your own asks for it
+//! and becomes an interface of a registry.
 
 use candle_core::{DType, Device, Var};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! The behaviour check: outputs on fixed inputs, stored with the model and recomputed on load.
+//! The behaviour check of a model (its golden test): runs the model on fixed inputs when it is
+//! saved, and compares the outputs when it is loaded.
 
 use candle_core::{DType, Device, Tensor};
 

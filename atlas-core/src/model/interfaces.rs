@@ -1,4 +1,4 @@
-//! A model has the interfaces of the struct that it derefs to.
+//! Implements the interfaces for `Model<T>` by those of `T`.
 
 use candle_core::Tensor;
 

@@ -68,8 +68,8 @@ impl Field {
     }
 
     /// The values that each element may take.
-    pub fn with_one_of<E: ParamValue>(mut self, values: Vec<E>) -> Self {
-        self.constraint.one_of = values.iter().map(ParamValue::to_json).collect();
+    pub fn with_one_of(mut self, values: Vec<Value>) -> Self {
+        self.constraint.one_of = values;
         self
     }
 

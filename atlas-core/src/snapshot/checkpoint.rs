@@ -1,4 +1,5 @@
-//! The state of training, as a bundle carries it.
+//! The state of training as a snapshot keeps it: named values and tensors, whose meaning `train`
+//! knows.
 
 use std::collections::BTreeMap;
 

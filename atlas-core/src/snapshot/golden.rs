@@ -1,4 +1,4 @@
-//! The record of a behaviour check: inputs, and the outputs that the model gave.
+//! The record of a behaviour check, as a value: the fixed inputs, and the outputs that the model gave.
 
 use std::collections::{BTreeMap, BTreeSet};
 

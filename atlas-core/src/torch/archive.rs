@@ -1,4 +1,5 @@
-//! The ZIP archives of `torch.save`: every member is known, stored as it is, and in one place.
+//! The ZIP archives of `torch.save`. One with a member that is unknown, compressed or overlaps
+//! another is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

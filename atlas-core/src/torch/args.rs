@@ -1,4 +1,4 @@
-//! `args.json`: every parameter, given once.
+//! Reads `args.json`, which holds the parameters of a Python model.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a pickle can make: values, and the names that it may ask for.
+//! The values that a pickle can make, and the few names of Python that it may ask for.
 
 use super::dtype::TorchDtype;
 

@@ -1,4 +1,4 @@
-//! What a checkpoint holds of a run: its settings, its progress and the optimiser's moments.
+//! Turns a run (settings, progress, the optimiser's moments) into a [`Checkpoint`] and back.
 
 use candle_core::Tensor;
 use serde::Deserialize;

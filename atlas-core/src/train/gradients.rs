@@ -1,4 +1,4 @@
-//! What must hold of gradients before a step is taken.
+//! Gradients before they are used: every variable has one, their norm is finite.
 
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, Storage, Tensor, Var};

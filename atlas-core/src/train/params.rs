@@ -1,4 +1,4 @@
-//! How a model is trained.
+//! [`TrainParams`]: batch size, learning rate, epochs and the other hyperparameters of training.
 
 use super::adamw::AdamWParams;
 use super::annealing::Annealing;

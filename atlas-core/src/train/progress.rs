@@ -1,4 +1,4 @@
-//! How far a run is.
+//! Counters of a run (epochs, steps, examples, seconds), which its checkpoints keep.
 
 use std::time::Duration;
 

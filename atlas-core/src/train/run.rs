@@ -1,4 +1,5 @@
-//! The settings of one run.
+//! [`Run`]: what belongs to one run and not to the method: its seed, its time limit, the weights of
+//! the loss.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! One step of training.
+//! One update of the weights: a batch's loss, its gradients, their check and clipping, the
+//! optimiser.
 
 use candle_core::{DType, Device, Tensor, Var};
 

@@ -1,4 +1,4 @@
-//! The training loop.
+//! The loop: a model, its data and its progress, moved on step by step.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};

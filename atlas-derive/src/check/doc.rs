@@ -5,70 +5,103 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
 use crate::checked::Doc;
 
-/// The documentation of an item: its lines joined, without the indentation that all share.
+/// The documentation of an item: its pieces joined, without the indentation that all share.
 pub(super) fn doc(attributes: &[Attribute]) -> Doc {
-    let pieces: Vec<&Expr> = attributes.iter().filter_map(doc_piece).collect();
-    let texts: Vec<Option<String>> = pieces.iter().map(|piece| literal_text(piece)).collect();
-    let lines = texts.iter().flatten().flat_map(|text| text.lines());
-    let indent = lines.filter_map(indentation).min().unwrap_or(0);
-    let texts = texts
-        .iter()
-        .map(|text| Some(unindented(text.as_ref()?, indent)));
+    let pieces: Vec<Piece> = attributes.iter().filter_map(Piece::of).collect();
+    // A comment is indented by the space after its slashes, an attribute is not.
+    let is_mixed =
+        pieces.iter().any(|piece| piece.is_comment) && pieces.iter().any(|piece| !piece.is_comment);
+    let indents = pieces.iter().filter_map(|piece| {
+        let added = usize::from(is_mixed && !piece.is_comment);
+        Some(piece.indentation()? + added)
+    });
+    let indent = indents.min().unwrap_or(0);
+    let texts = pieces.iter().map(|piece| {
+        let added = usize::from(is_mixed && !piece.is_comment);
+        let text = piece.text.as_ref()?;
+        Some(unindented(text, indent.saturating_sub(added)))
+    });
     if let Some(texts) = texts.clone().collect::<Option<Vec<String>>>() {
         let text = texts.join("\n");
         let text = text.trim();
         return Doc(quote!(#text));
     }
     // What `include_str!("…")` reads is known only to the compiler.
-    let pieces = pieces.iter().zip(texts).map(|(piece, text)| match text {
-        Some(text) => text.to_token_stream(),
-        None => piece.to_token_stream(),
-    });
     let mut joined = Vec::new();
-    for piece in pieces {
+    for (piece, text) in pieces.iter().zip(texts) {
         if !joined.is_empty() {
             joined.push(quote!("\n"));
         }
-        joined.push(piece);
+        joined.push(match text {
+            Some(text) => text.to_token_stream(),
+            None => piece.value.to_token_stream(),
+        });
     }
-    Doc(quote!(::core::concat!(#(#joined),*)))
+    Doc(quote!(::core::concat!(#(#joined),*).trim_ascii()))
 }
 
-/// The value of `///`, `/** */` or `#[doc = …]`.
-fn doc_piece(attribute: &Attribute) -> Option<&Expr> {
-    match &attribute.meta {
-        Meta::NameValue(pair) if pair.path.is_ident("doc") => Some(&pair.value),
-        _ => None,
+/// One `///`, `/** */` or `#[doc = …]`.
+struct Piece<'a> {
+    value: &'a Expr,
+    /// The text, if it is a literal.
+    text: Option<String>,
+    is_comment: bool,
+}
+
+impl<'a> Piece<'a> {
+    fn of(attribute: &'a Attribute) -> Option<Self> {
+        let value = match &attribute.meta {
+            Meta::NameValue(pair) if pair.path.is_ident("doc") => &pair.value,
+            _ => return None,
+        };
+        let Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) = value
+        else {
+            return Some(Self {
+                value,
+                text: None,
+                is_comment: false,
+            });
+        };
+        // A comment comes as an attribute, too; its source begins with a slash.
+        let source = text.span().source_text();
+        let is_comment = source.is_none_or(|source| source.starts_with('/'));
+        let text = text.value();
+        let text = if is_comment {
+            without_stars(text)
+        } else {
+            text
+        };
+        Some(Self {
+            value,
+            text: Some(text),
+            is_comment,
+        })
+    }
+
+    /// How far all its lines are indented, but for blank ones.
+    fn indentation(&self) -> Option<usize> {
+        let lines = self.text.as_deref()?.lines();
+        let indents = lines.filter_map(|line| line.find(|c: char| !c.is_whitespace()));
+        indents.min()
     }
 }
 
-/// The text of a literal; of a block comment without the column of stars.
-fn literal_text(piece: &Expr) -> Option<String> {
-    let Expr::Lit(ExprLit {
-        lit: Lit::Str(text),
-        ..
-    }) = piece
-    else {
-        return None;
+/// A comment of several lines without its column of stars, if all lines after the first have it.
+fn without_stars(text: String) -> String {
+    let Some((first, rest)) = text.trim_end().split_once('\n') else {
+        return text;
     };
-    let text = text.value();
-    let Some((first, rest)) = text.split_once('\n') else {
-        return Some(text);
-    };
-    let without_stars: Option<Vec<&str>> = rest
+    let lines: Option<Vec<&str>> = rest
         .lines()
-        .filter(|line| !line.trim().is_empty())
         .map(|line| line.trim_start().strip_prefix('*'))
         .collect();
-    Some(match without_stars {
+    match lines {
         Some(lines) => format!("{first}\n{}", lines.join("\n")),
         None => text,
-    })
-}
-
-/// How far a line is indented, unless it is blank.
-fn indentation(line: &str) -> Option<usize> {
-    line.find(|c: char| !c.is_whitespace())
+    }
 }
 
 fn unindented(text: &str, indent: usize) -> String {
@@ -98,13 +131,15 @@ mod tests {
     fn block_comments_lose_their_stars() {
         assert_eq!(read("/** A.\n *\n *   b\n */"), r#""A.\n\n  b""#);
         assert_eq!(read("/**\n    A.\n      b\n*/"), r#""A.\n  b""#);
+        // A line without a star: the others are a list.
+        assert_eq!(read("/**\n * a\n\n * b\n*/"), r#""* a\n\n* b""#);
     }
 
     #[test]
     fn included_files_stay_what_includes_them() {
         assert_eq!(
             read("/// A.\n#[doc = include_str!(\"a.md\")]").replace(' ', ""),
-            r#"::core::concat!("A.","\n",include_str!("a.md"))"#
+            r#"::core::concat!("A.","\n",include_str!("a.md")).trim_ascii()"#
         );
     }
 }

@@ -8,7 +8,7 @@ use crate::checked::Choice;
 
 /// The impls of an enum that derives `Choice`.
 pub(crate) fn choice(choice: &Choice) -> TokenStream {
-    let ident = &choice.ident;
+    let ident = &generated(&choice.ident);
     let variants: Vec<_> = choice
         .items
         .iter()
@@ -61,7 +61,7 @@ pub(crate) fn choice(choice: &Choice) -> TokenStream {
 
 /// The name as text, from text and as a serialised value.
 fn conversions(choice: &Choice) -> TokenStream {
-    let ident = &choice.ident;
+    let ident = &generated(&choice.ident);
     quote! {
         #[automatically_derived]
         impl ::core::fmt::Display for #ident {

@@ -215,7 +215,12 @@ impl Claims<'_> {
         let all = |is_such: fn(&Shape, &Expr) -> bool| {
             is_such(shape, value) && others.iter().all(|other| is_such(shape, other))
         };
-        if all(is_number) || all(is_bool) {
+        if all(is_float) {
+            // Apart, since a lint may forbid to compare floats.
+            let value = self.value(value);
+            let others = others.iter().map(|other| self.value(other));
+            Some(quote!(__atlas::is_number_among(#value as f64, &[#(#others as f64),*])))
+        } else if all(is_number) || all(is_bool) {
             let value = self.value(value);
             let others = others.iter().map(|other| self.value(other));
             Some(quote!((false #(|| #value == #others)*)))

@@ -1,4 +1,5 @@
-//! The impls of a parameters struct.
+//! Generates `Params` and its companions, for a group of parameters and for the parameters of a
+//! model.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -31,7 +32,7 @@ pub(super) fn impls(group: &Group) -> TokenStream {
 
 /// `Default`, if every parameter has one.
 fn default(group: &Group) -> Option<TokenStream> {
-    let ident = &group.ident;
+    let ident = &generated(&group.ident);
     if group
         .params
         .iter()
@@ -64,7 +65,7 @@ fn default(group: &Group) -> Option<TokenStream> {
 }
 
 fn param_value(group: &Group) -> TokenStream {
-    let ident = &group.ident;
+    let ident = &generated(&group.ident);
     let to_json = group.params.iter().map(|param| {
         let (ident, value) = (generated(&param.ident), param::as_value(&param.ty));
         quote!(#value::to_json(&self.#ident))
@@ -108,7 +109,7 @@ fn param_value(group: &Group) -> TokenStream {
 }
 
 fn params(group: &Group) -> TokenStream {
-    let (ident, doc) = (&group.ident, &group.doc.0);
+    let (ident, doc) = (&generated(&group.ident), &group.doc.0);
     let name = crate::syntax::unraw(ident);
     let fields = group.params.iter().map(param::field);
     let validate = group
@@ -127,7 +128,7 @@ fn params(group: &Group) -> TokenStream {
 }
 
 fn serde(group: &Group) -> TokenStream {
-    let ident = &group.ident;
+    let ident = &generated(&group.ident);
     quote! {
         #[automatically_derived]
         impl __atlas::Serialize for #ident {

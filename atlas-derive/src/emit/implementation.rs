@@ -1,4 +1,5 @@
-//! The parameters struct of a model, and the impl of the model.
+//! Generates what `derive(AtlasModel)` stands for: the struct of the parameters and the impl of the
+//! model.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -64,7 +65,8 @@ fn implementation(model: &Model) -> TokenStream {
         networks,
         ..
     } = model;
-    let (params_ident, doc) = (&params.ident, &params.doc.0);
+    let (ident, params_ident) = (generated(ident), generated(&params.ident));
+    let doc = &params.doc.0;
     let networks = networks.iter().map(|network| &network.name);
     let (build, migrations, behaviour) = (build(model), migrations(model), behaviour(model));
     quote! {
@@ -86,7 +88,7 @@ fn implementation(model: &Model) -> TokenStream {
 
 /// Derived fields first, which depend on the parameters alone; then the networks.
 fn build(model: &Model) -> TokenStream {
-    let params_ident = &model.params.ident;
+    let params_ident = generated(&model.params.ident);
     let params: Vec<_> = model
         .params
         .params

@@ -1,8 +1,8 @@
-//! The code that the derives stand for.
+//! Generates the code of the derives.
 //!
-//! Every path in it is absolute and every name begins with two underscores, so that nothing in the
-//! user's module is captured and nothing there can get in the way. An expression of the user's is
-//! emitted once, so that a mistake in it is reported once.
+//! Every path in it is absolute and every helper begins with two underscores, so that nothing in
+//! the user's module is captured and nothing there can get in the way. An expression of the user's
+//! is emitted once, so that a mistake in it is reported once.
 
 mod choice;
 mod claims;

@@ -83,7 +83,7 @@ pub(super) fn as_value(ty: &Type) -> TokenStream {
 /// What bounds are compared with.
 pub(super) fn element(ty: &Type) -> TokenStream {
     let value = as_value(ty);
-    quote!(#value::Element)
+    quote_spanned!(blamed_on(ty.span())=> #value::Element)
 }
 
 /// The parameter in the schema.
@@ -135,7 +135,11 @@ fn constraint(param: &Param) -> TokenStream {
                 .map(|item| owned_texts(&param.shape, item));
             quote!([#(#items),*])
         };
-        quote!(.with_one_of::<#element>(::std::vec::Vec::from(#values)))
+        // Blamed on the type, where a type that no parameter has is reported.
+        let values = quote_spanned! {blamed_on(param.ty.span())=>
+            __atlas::to_json::<#element>(::std::vec::Vec::from(#values))
+        };
+        quote!(.with_one_of(#values))
     });
     let len = constraint.len.as_ref().map(|len| {
         let min = len

@@ -1,4 +1,5 @@
-//! What can be read off an expression without evaluating it.
+//! Tells literals and constants, which the compiler can prove, from expressions that only the
+//! running program knows.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};

@@ -3,7 +3,7 @@
 use syn::{Data, DeriveInput, Fields, LitStr, Path, Variant};
 
 use super::keys::Keys;
-use super::structure::refuse_generics;
+use super::structure::{refuse_generics, refuse_rename};
 use super::{Ctxt, Slot, value};
 
 /// An enum with its attributes read.
@@ -44,6 +44,7 @@ impl<'a> RawChoice<'a> {
                 krate.read(ctxt, key, input, value::module)
             });
         }
+        refuse_rename(ctxt, "choice", &krate, &input.ident);
         let only = "`Choice` can be derived only for enums whose variants have no fields";
         let variants = match &input.data {
             Data::Enum(data) => data

@@ -1,4 +1,4 @@
-//! The walk over the keys of an attribute.
+//! Parses the keys of an attribute, `#[param(key = value, …)]`.
 
 use proc_macro2::{Ident, TokenTree};
 use syn::ext::IdentExt;

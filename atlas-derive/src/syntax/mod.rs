@@ -1,5 +1,5 @@
-//! Items as written: every attribute read slot by slot, every mistake collected, nothing yet
-//! judged across keys.
+//! Reads an item as it is written: every key into its [`Slot`], every mistake collected. Rules
+//! across keys come later, in `check`.
 
 mod choice;
 mod ctxt;

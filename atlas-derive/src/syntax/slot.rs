@@ -1,4 +1,4 @@
-//! The place of one key, which can be given once.
+//! [`Slot`]: the value of one key of an attribute. A second value is an error.
 
 use proc_macro2::Ident;
 use syn::parse::ParseStream;

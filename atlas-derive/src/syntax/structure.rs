@@ -79,6 +79,7 @@ impl<'a> RawStruct<'a> {
     pub(crate) fn parse(ctxt: &Ctxt, derive: Derive, input: &'a DeriveInput) -> Self {
         refuse_generics(ctxt, derive.name(), input);
         let slots = StructSlots::parse(ctxt, derive, input);
+        refuse_rename(ctxt, "atlas", &slots.krate, &input.ident);
         let fields = named_fields(ctxt, derive, input);
         Self {
             input,
@@ -100,7 +101,38 @@ impl RawStruct<'_> {
 /// The path of `atlas_core`.
 pub(crate) fn krate(given: &Slot<Path>) -> Path {
     let given = given.value().cloned();
-    given.unwrap_or_else(|| parse_quote!(::atlas_core))
+    given.unwrap_or_else(|| match renamed() {
+        Some(name) => parse_quote!(::#name),
+        None => parse_quote!(::atlas_core),
+    })
+}
+
+/// Reports that `atlas_core` has another name here, which the item must say.
+pub(super) fn refuse_rename(ctxt: &Ctxt, attribute: &str, given: &Slot<Path>, ident: &Ident) {
+    if given.key().is_none()
+        && let Some(name) = renamed()
+    {
+        let message = format!(
+            "`atlas_core` is named `{name}` here: write `#[{attribute}(crate = ::{name})]`"
+        );
+        ctxt.error(ident, message);
+    }
+}
+
+/// The name that the compiler was given for `atlas_core`, if it is another one. An editor that
+/// expands macros outside of the compiler is not told.
+fn renamed() -> Option<Ident> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let mut names = arguments.windows(2).filter_map(|pair| {
+        let (name, path) = pair.get(1)?.to_str()?.split_once('=')?;
+        let file = std::path::Path::new(path).file_name()?.to_str()?;
+        let is_atlas = pair.first()? == "--extern" && file.starts_with("libatlas_core-");
+        // Options stand before the name: `priv:atlas_core`.
+        is_atlas.then(|| name.rsplit(':').next().unwrap_or(name))
+    });
+    let first = names.next()?;
+    let is_renamed = first != "atlas_core" && names.all(|name| name != "atlas_core");
+    is_renamed.then(|| syn::parse_str(first).ok()).flatten()
 }
 
 impl StructSlots {

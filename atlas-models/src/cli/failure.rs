@@ -1,4 +1,4 @@
-//! How a command fails.
+//! [`Failure`]: the error of a command, with its message and exit code.
 
 use std::io;
 use std::process::ExitCode;

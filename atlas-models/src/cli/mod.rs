@@ -20,7 +20,7 @@ mod model;
 mod molecules;
 mod output_file;
 mod problems;
-mod save_target;
+mod save_check;
 mod terminal;
 mod training_note;
 

@@ -1,4 +1,4 @@
-//! What commands ask of models, whatever their architecture.
+//! Checks that several commands make of a model and its input.
 
 use atlas_core::Result;
 use candle_core::Tensor;

@@ -1,4 +1,4 @@
-//! SMILES files: which of their rows are used, refused or left out, and what is said of these.
+//! Reads a file of molecules for a command, and reports the rows that are refused or left out.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Files that take their place when they are complete.
+//! Output files: written under a temporary name, renamed when they are complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};

@@ -1,4 +1,4 @@
-//! Everything that is wrong, reported together.
+//! [`Problems`]: everything that is wrong with a command's input, reported as one failure.
 
 use std::fmt::Display;
 

@@ -1,8 +1,8 @@
-//! Molecules from files, and latents in files.
+//! Files of molecules and of latents.
 //!
-//! [`Rows`] reads a file of molecules row by row, [`Molecules`] holds all of them: counted, split
-//! into a part to train on and a part to evaluate on, and in a temporary file where they outgrow
-//! memory. [`LatentReader`] and [`LatentWriter`] do the same for latents.
+//! [`Rows`] reads a file of molecules row by row. [`Molecules`] holds all of them, split into a
+//! part to train on and a part to evaluate on; they may outgrow memory. [`LatentReader`] and
+//! [`LatentWriter`] read and write latents row by row.
 
 mod latents;
 mod molecules;

@@ -1,4 +1,5 @@
-//! The molecules of a file, which need not fit into memory.
+//! [`Molecules`]: all molecules of a file, checked, counted and split. The dataset that models
+//! train on.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

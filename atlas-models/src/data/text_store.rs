@@ -1,4 +1,4 @@
-//! Texts that outgrow memory.
+//! A list of texts that moves into a temporary file when it outgrows memory.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

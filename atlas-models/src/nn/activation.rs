@@ -1,4 +1,4 @@
-//! The gates' functions over registers.
+//! `sigmoid` and `tanh` over registers, for the gates of a GRU.
 //!
 //! The same formula for every instruction set. Against correctly rounded
 //! values the error is at most 3 units in the last place for `f32` in

@@ -1,4 +1,4 @@
-//! Rows divided over the threads.
+//! Divides the rows of a batch into blocks, and the blocks over the threads.
 
 use rayon::prelude::*;
 use std::ops::Range;

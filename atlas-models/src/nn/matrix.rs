@@ -1,4 +1,4 @@
-//! Matrices that are parts of slices.
+//! A view of a matrix in a slice: rows, width and the distance between rows.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Products over all rows: what the gradients of weights are made of.
+//! The product of one matrix, transposed, with another: the gradient of a matrix of weights.
 //!
 //! Every element is summed over the rows in one order, in chunks of a fixed
 //! length, whatever the number of threads; the threads divide the columns of

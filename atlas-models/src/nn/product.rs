@@ -1,4 +1,4 @@
-//! Products of many rows with one arranged matrix.
+//! The product of many rows with a matrix in [panels](super::panels), on all threads.
 
 use super::blocks::split_rows;
 use super::matrix::Matrix;

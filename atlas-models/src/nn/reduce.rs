@@ -1,4 +1,4 @@
-//! Sums over all rows: what the gradients of shared weights are made of.
+//! Sums of columns, and of rows of one index: the gradients of biases and of embeddings.
 //!
 //! Every sum runs over the rows in one order, whatever the number of threads;
 //! the threads divide the columns.

@@ -1,4 +1,5 @@
-//! Writing sequences token by token.
+//! Generates sequences: asks a [`TokenModel`] for the logits of the next token, and takes the
+//! likeliest or draws one.
 
 use candle_core::{Result, bail};
 use rand::{Rng, SeedableRng};

@@ -6,6 +6,8 @@ use atlas_core::prelude::*;
 struct Layer {
     #[param(default = Cell::Gru)]
     cell: Cell,
+    #[param(default = Reset::Before, one_of = [Reset::Before])]
+    listed: Reset,
     #[param(nested)]
     side: Side,
 }
@@ -13,6 +15,12 @@ struct Layer {
 #[derive(Clone, Debug, PartialEq)]
 enum Cell {
     Gru,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Reset {
+    Before,
+    After,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -108,6 +108,13 @@ struct Documented {
     ///       Deeper.
     #[param(default = 1)]
     indented: usize,
+    #[doc = "A list:\n* of attributes"]
+    #[param(default = 1)]
+    list: usize,
+    /// A comment.
+    #[doc = "An attribute."]
+    #[param(default = 1)]
+    mixed: usize,
 }
 
 #[test]
@@ -119,9 +126,11 @@ fn documentation_is_read_as_rustdoc_reads_it() {
         docs,
         [
             "A size.",
-            "From a file.\n",
-            "Before the file.\n\nFrom a file.\n",
+            "From a file.",
+            "Before the file.\n\nFrom a file.",
             "Indented.\n  Deeper.",
+            "A list:\n* of attributes",
+            "A comment.\nAn attribute.",
         ]
     );
 }

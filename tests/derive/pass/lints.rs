@@ -28,6 +28,7 @@
     clippy::absurd_extreme_comparisons,
     clippy::eq_op,
     clippy::float_cmp,
+    clippy::float_cmp_const,
     clippy::panic,
     clippy::missing_panics_doc,
     clippy::as_conversions,
@@ -104,6 +105,50 @@ pub struct Model {
     /// The network.
     #[network(with = net)]
     pub net: Linear,
+}
+
+/// Nobody should use it.
+#[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
+#[deprecated = "for the test"]
+pub enum OldCell {
+    /// Gated.
+    Gru,
+}
+
+/// Nobody should use it.
+#[derive(Params, Clone, Debug, PartialEq, Eq)]
+#[deprecated = "for the test"]
+pub struct OldGroup {
+    /// A size.
+    #[param(default = 3)]
+    pub size: usize,
+}
+
+/// Nobody should use it.
+#[derive(AtlasModel, Debug)]
+#[atlas(params_derive(Eq))]
+#[deprecated = "for the test"]
+pub struct OldModel {
+    /// A size.
+    #[param(default = 3)]
+    pub size: usize,
+    /// The network.
+    #[network]
+    pub net: Net,
+}
+
+/// A network that builds itself.
+#[derive(Debug)]
+pub struct Net;
+
+impl Net {
+    /// Builds nothing.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn new<P>(_: &P, _: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self)
+    }
 }
 
 fn net(params: &ModelParams, vb: VarBuilder<'_>) -> candle_core::Result<Linear> {

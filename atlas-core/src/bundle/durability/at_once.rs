@@ -1,4 +1,4 @@
-//! Saves at once to one place, while it is read.
+//! Tests: several processes save to one path at the same time, while others read it.
 
 use std::process::Child;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! File systems that refuse: at any step, by fault injection, and real ones.
+//! Tests: a file system that fails, at each step by fault injection, and real ones that are full or
+//! read-only.
 
 use super::super::save_target::{SaveTarget, Staging};
 use super::*;

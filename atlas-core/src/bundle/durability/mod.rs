@@ -1,8 +1,7 @@
-//! Whatever stops a save, the old bundle or the new one is there, whole.
+//! Tests: whatever stops a save, the old bundle or the new one is there, whole.
 //!
 //! Child processes are this test program itself. `ATLAS_KILLS=1000 cargo test -p atlas-core
-//! durability -- --nocapture` goes through everything, kills at least that many and has other
-//! processes save as often.
+//! durability -- --nocapture` kills 1,000 saves or more and has as many run at the same time.
 
 mod at_once;
 mod file_systems;

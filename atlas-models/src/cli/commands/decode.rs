@@ -1,4 +1,4 @@
-//! `atlas decode`
+//! `atlas decode`: latents in, SMILES out.
 
 use std::path::PathBuf;
 

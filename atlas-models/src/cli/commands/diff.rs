@@ -1,4 +1,4 @@
-//! `atlas diff`
+//! `atlas diff`: what differs between two bundles: identity, parameters, tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `atlas encode`
+//! `atlas encode`: SMILES in, latents out.
 
 use std::path::{Path, PathBuf};
 

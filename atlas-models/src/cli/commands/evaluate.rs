@@ -1,4 +1,4 @@
-//! `atlas evaluate`
+//! `atlas evaluate`: how well a model reconstructs molecules.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `atlas import`
+//! `atlas import`: a bundle from the folder of a Python model.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::Models;
 use crate::cli::failure::Result;
-use crate::cli::save_target;
+use crate::cli::save_check;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 
@@ -43,7 +43,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
-    save_target::check(&args.out)?;
+    save_check::check(&args.out)?;
     let known = models.model(&args.model)?;
     let (name, version) = (known.name(), known.version());
     let mut snapshot = torch::read(&args.folder, name, version, known.networks())?;

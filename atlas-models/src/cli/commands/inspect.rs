@@ -1,4 +1,4 @@
-//! `atlas inspect`
+//! `atlas inspect`: what a bundle holds.
 
 use std::path::PathBuf;
 

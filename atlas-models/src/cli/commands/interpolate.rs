@@ -1,4 +1,4 @@
-//! `atlas interpolate`
+//! `atlas interpolate`: molecules on the line between two.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `atlas models`
+//! `atlas models`: the architectures, a line each.
 
 use serde_json::json;
 

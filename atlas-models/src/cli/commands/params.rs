@@ -1,4 +1,4 @@
-//! `atlas params`
+//! `atlas params`: the parameters of an architecture.
 
 use atlas_core::Params as _;
 use atlas_core::params::{Field, Kind, Schema};

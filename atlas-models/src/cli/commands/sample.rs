@@ -1,4 +1,4 @@
-//! `atlas sample`
+//! `atlas sample`: molecules from the prior.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

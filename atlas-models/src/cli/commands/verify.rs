@@ -1,4 +1,4 @@
-//! `atlas verify`
+//! `atlas verify`: whether a bundle is whole and its model behaves as it did.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What enters a layer, on the way forward and on the way back.
+//! The input of a GRU layer: its products with the weights, and the gradients of both.
 
 use crate::nn::custom_op::read;
 use crate::nn::linear::{input_gradient, weight_gradient};

@@ -1,4 +1,4 @@
-//! A GRU that predicts tokens one at a time, without gradients.
+//! A GRU as a [`TokenModel`]: one token at a time, without gradients.
 
 use super::Gru;
 use super::forward::{ForwardLayer, ForwardSteps, GATES};

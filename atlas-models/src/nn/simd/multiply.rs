@@ -1,4 +1,4 @@
-//! Products of rows with a panel of registers: what the kernels spend their time in.
+//! The innermost loop of every product: a few rows times the columns that fit into registers.
 
 use super::{Real, Register, Supported};
 

@@ -1,4 +1,4 @@
-//! What `atlas train` can be told.
+//! The options of `atlas train`.
 
 use std::path::PathBuf;
 

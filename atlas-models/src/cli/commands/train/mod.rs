@@ -1,4 +1,4 @@
-//! `atlas train`
+//! `atlas train`: trains a model and saves it as a bundle.
 
 mod args;
 mod metrics_file;

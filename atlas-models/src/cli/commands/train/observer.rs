@@ -1,4 +1,4 @@
-//! What happens around training: progress, measurements, evaluation, saving.
+//! What is done while a model trains: progress shown, metrics written, evaluated, saved.
 
 use std::time::Duration;
 

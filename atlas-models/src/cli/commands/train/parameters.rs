@@ -1,4 +1,4 @@
-//! The parameters of the model that is to be trained.
+//! Reads the parameters of the model to train, from its defaults, files and `name=value`.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What will be trained, on what, and how: all of it checked before training starts.
+//! Brings model, data and settings together, all of it checked before training starts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
-use crate::cli::save_target;
+use crate::cli::save_check;
 use crate::cli::terminal::output;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn};
 use crate::data::{MemoryLimit, Molecules, Split};
@@ -208,7 +208,7 @@ impl Checked {
     fn new(args: &Args, settings: &Settings, out: &Path, problems: &mut Problems) -> Self {
         Self {
             run: settings.run(problems),
-            replaces: problems.take(save_target::check(out)).unwrap_or(false),
+            replaces: problems.take(save_check::check(out)).unwrap_or(false),
             checkpoint_interval: checkpoint_interval(args.checkpoint_minutes, problems),
         }
     }

@@ -1,4 +1,4 @@
-//! How a run trains: as the command says or, when it is resumed, as it was begun.
+//! Reads how to train: from the options or, when a run is resumed, from its checkpoint.
 
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Whether a bundle can be saved at a path, known before there is one.
+//! Checks, before any work is done, that a bundle can be saved at a path.
 
 use std::fs;
 use std::path::Path;
