@@ -19,6 +19,7 @@ use candle_nn::{Init, VarBuilder, VarMap};
 
 /// Tensors of 4 MiB.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Block {
     #[param(min = 1)]
     tensors: usize,

@@ -22,7 +22,7 @@ const SIDE: usize = 12;
 
 /// Tells what kind of line an image shows.
 #[derive(AtlasModel)]
-#[atlas(name = "line-classifier", version = 1, golden)]
+#[atlas(name = "line-classifier", version = 1)]
 pub struct Classifier {
     /// Filters of the first convolution; the second has twice as many.
     #[param(default = 8, min = 1, max = 256)]
@@ -31,7 +31,7 @@ pub struct Classifier {
     #[param(default = vec!["horizontal", "vertical", "slanting"], len = 2..=100)]
     pub classes: Vec<String>,
 
-    #[network]
+    #[network(golden = [6, 1, SIDE, SIDE])]
     net: Cnn,
 }
 
@@ -58,7 +58,9 @@ impl Cnn {
             output: linear(2 * filters * pixels, params.classes.len(), vb.pp("output"))?,
         })
     }
+}
 
+impl Module for Cnn {
     /// Images `[batch, 1, side, side]` to logits `[batch, classes]`.
     fn forward(&self, images: &Tensor) -> CandleResult<Tensor> {
         let halved = |image: Tensor| image.relu()?.avg_pool2d(2);
@@ -106,21 +108,6 @@ impl Objective for Classifier {
             total,
             parts: Vec::new(),
         })
-    }
-}
-
-/// What a load computes again, and compares.
-impl Golden for Classifier {
-    fn golden_inputs(&self) -> Result<GoldenInputs> {
-        let images: Vec<Example> = (0..6).map(draw).collect();
-        Ok(GoldenInputs::default().with_tensor("images", self.images(images.iter())?))
-    }
-
-    fn golden_outputs(&self, inputs: &GoldenInputs) -> Result<Vec<(String, Tensor)>> {
-        let images = inputs
-            .tensor("images")
-            .ok_or_else(|| Error::new("no images"))?;
-        Ok(vec![("logits".to_owned(), self.net.forward(images)?)])
     }
 }
 
@@ -176,8 +163,7 @@ pub fn run(path: &Path) -> Result<f64> {
     let run = Run {
         params,
         seed: 1,
-        max_time: None,
-        weights: Vec::new(),
+        ..Default::default()
     };
 
     let mut model =

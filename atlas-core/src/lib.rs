@@ -28,6 +28,7 @@ pub mod guide;
 mod interface;
 mod migration;
 mod model;
+pub mod nn;
 pub mod params;
 pub mod random;
 mod registry;
@@ -50,7 +51,7 @@ pub use {candle_core, candle_nn};
 pub use build::{Network, NetworkBuilder};
 pub use bundle::{Bundle, NetworkFile, StoredTensor};
 pub use error::{Error, Problem, Result};
-pub use interface::{Decoder, Encoder, Loss, LossWeight, Objective, Sampler, Step};
+pub use interface::{Decoder, Encoder, Loss, LossWeight, Objective, Predictor, Sampler, Step};
 pub use model::{AnyModel, AtlasModel, CreateOptions, Golden, LoadOptions, Model};
 pub use params::{Choice, ParamValue, Params};
 pub use random::Draws;
@@ -61,8 +62,8 @@ pub use snapshot::{Checkpoint, GoldenInputs, GoldenRecord, Provenance, Snapshot}
 pub mod prelude {
     pub use crate::{
         AnyModel, AtlasModel, Choice, CreateOptions, Decoder, Draws, Encoder, Error, Golden,
-        GoldenInputs, LoadOptions, Loss, LossWeight, Model, Objective, Params, Result, Sampler,
-        Step,
+        GoldenInputs, LoadOptions, Loss, LossWeight, Model, Objective, Params, Predictor, Result,
+        Sampler, Step,
     };
 }
 

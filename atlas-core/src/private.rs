@@ -3,14 +3,19 @@
 pub use crate::build::NetworkBuilder;
 pub use crate::error::{Error, Result};
 pub use crate::migration::Migration;
-pub use crate::model::{AtlasModel, GoldenFns};
+pub use crate::model::{AtlasModel, Golden, GoldenFns, Model};
 pub use crate::params::{Choice, ChoiceItem, Field, Kind, ParamValue, Params, Schema};
 pub use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use serde_json::{Map, Value};
 
 use std::fmt::Display;
 
+use candle_core::{ModuleT, Tensor};
 use candle_nn::VarBuilder;
+
+use crate::model::AnyModel as _;
+use crate::snapshot::GoldenInputs;
+use crate::tensors;
 
 /// The member `name` of a group.
 pub fn member<'v>(group: &'v Value, name: &str) -> Option<&'v Value> {
@@ -120,6 +125,97 @@ pub fn derived<T, P, R: BuildResult<T>>(
     with(params)
         .into_result()
         .map_err(|error| error.within(format_args!("the derived field `{field}`")))
+}
+
+/// The behaviour check of a model's own impl.
+pub fn by_golden<T: Golden>() -> GoldenFns<T> {
+    GoldenFns::new(
+        |model| model.golden_inputs(),
+        |model, inputs| model.golden_outputs(inputs),
+    )
+}
+
+/// What a function returns that a behaviour check compares.
+#[diagnostic::on_unimplemented(
+    message = "a behaviour check compares tensors, and this is `{Self}`",
+    label = "not outputs",
+    note = "return a `Tensor`, an array of names and tensors, or a `Vec` of these"
+)]
+pub trait GoldenOutputs {
+    fn named(self) -> Vec<(String, Tensor)>;
+}
+
+impl GoldenOutputs for Tensor {
+    fn named(self) -> Vec<(String, Tensor)> {
+        vec![("output".to_owned(), self)]
+    }
+}
+
+impl<S: Into<String>> GoldenOutputs for Vec<(S, Tensor)> {
+    fn named(self) -> Vec<(String, Tensor)> {
+        let named = self.into_iter();
+        named.map(|(name, tensor)| (name.into(), tensor)).collect()
+    }
+}
+
+impl<S: Into<String>, const N: usize> GoldenOutputs for [(S, Tensor); N] {
+    fn named(self) -> Vec<(String, Tensor)> {
+        Vec::from(self).named()
+    }
+}
+
+/// The outputs of a function that the behaviour is checked by.
+pub fn golden_outputs<O: GoldenOutputs, E: Into<Error>>(
+    outputs: core::result::Result<O, E>,
+) -> Result<Vec<(String, Tensor)>> {
+    outputs.map(GoldenOutputs::named).map_err(Into::into)
+}
+
+/// The inputs and a standard normal one of that shape, for the network of that name.
+pub fn with_golden_input<T: AtlasModel>(
+    inputs: GoldenInputs,
+    model: &Model<T>,
+    network: &str,
+    shape: &[usize],
+) -> Result<GoldenInputs> {
+    let bytes = tensors::byte_count(model.dtype(), shape).unwrap_or(u64::MAX);
+    if let Some(defect) = GoldenInputs::size_defect([bytes].into_iter()) {
+        return Err(Error::new(defect));
+    }
+    let input = crate::random::golden_input(network, shape, model.dtype(), model.device())?;
+    Ok(inputs.with_tensor(network, input))
+}
+
+/// A network whose behaviour can be checked on an input of a shape.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no candle `Module`, so that a shape is not enough to check its behaviour",
+    label = "no `Module`",
+    note = "implement `Module`, or check the model by a function of it: `#[atlas(golden = path)]`"
+)]
+pub trait GoldenNetwork {
+    fn golden_forward(&self, input: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<N: ModuleT> GoldenNetwork for N {
+    fn golden_forward(&self, input: &Tensor) -> candle_core::Result<Tensor> {
+        self.forward_t(input, false)
+    }
+}
+
+/// The output of a network on its input, with its name.
+pub fn golden_forward<N: GoldenNetwork>(
+    network: &N,
+    name: &str,
+    inputs: &GoldenInputs,
+) -> Result<(String, Tensor)> {
+    let input = inputs
+        .tensor(name)
+        .ok_or_else(|| Error::new(format_args!("there is no input `{name}`")))?;
+    let output = network.golden_forward(input).map_err(|error| {
+        Error::from(error).within(format_args!("network `{name}` on a random input"))
+    })?;
+    Ok((name.to_owned(), output))
 }
 
 /// Reads parameters as a person gives them: strictly, and with their defaults.

@@ -26,7 +26,7 @@ use crate::snapshot::Snapshot;
 /// # struct Scale {
 /// #     #[param(default = 2, min = 1)]
 /// #     width: usize,
-/// #     #[network(with = build)]
+/// #     #[network(with = build, golden = [2, width])]
 /// #     linear: Linear,
 /// # }
 /// # fn build(params: &ScaleParams, vb: VarBuilder) -> candle_core::Result<Linear> {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// Two networks, one of them with tensors of several dtypes.
 #[derive(AtlasModel)]
-#[atlas(name = "mlp")]
+#[atlas(unchecked, name = "mlp")]
 struct Mlp {
     #[param(default = 4, min = 1)]
     input_size: usize,
@@ -200,7 +200,7 @@ mod other {
 
     #[expect(dead_code, reason = "networks are built here, and not all are run")]
     #[derive(AtlasModel)]
-    #[atlas(name = "mlp")]
+    #[atlas(unchecked, name = "mlp")]
     pub struct Changed {
         #[param(default = 4, min = 1)]
         pub input_size: usize,
@@ -255,7 +255,7 @@ fn missing_extra_and_misshapen_tensors_are_all_reported_at_once() {
 
 /// A model that builds what it finds.
 #[derive(AtlasModel)]
-#[atlas(name = "finder")]
+#[atlas(unchecked, name = "finder")]
 struct Finder {
     #[param(default = 2)]
     width: usize,
@@ -285,6 +285,7 @@ fn what_a_bundle_holds_does_not_decide_what_is_built() {
 
 #[expect(dead_code, reason = "networks are built here, and not all are run")]
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Stranger {
     #[param(default = 2)]
     width: usize,
@@ -316,7 +317,7 @@ mod renamed {
 
     #[expect(dead_code, reason = "networks are built here, and not all are run")]
     #[derive(AtlasModel)]
-    #[atlas(name = "mlp")]
+    #[atlas(unchecked, name = "mlp")]
     pub struct Renamed {
         #[param(default = 8, min = 8)]
         pub input_size: usize,

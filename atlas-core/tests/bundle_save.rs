@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 #[expect(dead_code, reason = "networks are built here, and not all are run")]
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Auto {
     #[param(default = 5, min = 1)]
     width: usize,
@@ -43,7 +44,7 @@ mod turned {
 
     #[expect(dead_code, reason = "networks are built here, and not all are run")]
     #[derive(AtlasModel)]
-    #[atlas(name = "auto")]
+    #[atlas(unchecked, name = "auto")]
     pub struct Turned {
         #[param(default = 3, min = 1)]
         pub latent_size: usize,
@@ -508,6 +509,7 @@ fn tensors_that_lie_apart_are_saved_as_they_read() {
 
 /// A network without elements, and one with several.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Hollow {
     #[param(default = 0)]
     width: usize,

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 #[expect(dead_code, reason = "what is tested is the bundle")]
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Scale {
     #[param(default = 3, min = 1)]
     width: usize,

@@ -157,6 +157,7 @@ fn the_same_model_is_written_as_the_same_bytes_for_ever() {
 
 /// The example of FORMAT.md.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Mlp {
     #[param(default = 1e-5)]
     epsilon: f64,

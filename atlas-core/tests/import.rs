@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// A linear layer, twice.
 #[expect(dead_code, reason = "networks are built here, and not run")]
 #[derive(AtlasModel)]
-#[atlas(name = "pair")]
+#[atlas(unchecked, name = "pair")]
 struct Pair {
     #[param(default = 3, min = 1)]
     width: usize,
@@ -34,7 +34,7 @@ fn layer(params: &PairParams, vb: VarBuilder) -> candle_core::Result<[Tensor; 2]
 /// A tensor of each dtype, and of each way to lie in a storage.
 #[expect(dead_code, reason = "networks are built here, and not run")]
 #[derive(AtlasModel)]
-#[atlas(name = "every-kind")]
+#[atlas(unchecked, name = "every-kind")]
 struct EveryKind {
     #[param(default = 1)]
     nothing: usize,
@@ -207,6 +207,7 @@ fn every_dtype_and_every_view_is_read() {
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Widened {
     #[param(default = 3)]
     tensors: usize,

@@ -7,6 +7,7 @@ use candle_nn::{Init, VarBuilder};
 
 /// A model of one tensor, or several, of which tests choose the distribution.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Probe {
     /// Which of [`INITS`].
     #[param(default = 0)]

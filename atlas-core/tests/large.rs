@@ -6,6 +6,7 @@ use candle_nn::{Init, VarBuilder};
 use tempfile::TempDir;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Large {
     #[param(min = 1)]
     mib: usize,

@@ -67,6 +67,7 @@ const CONSTANT: i64 = 4 * MIB;
 /// Four networks of two tensors of 8 MiB each.
 #[expect(dead_code, reason = "networks are built here, and not run")]
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Large {
     #[param(default = 2)]
     tensors: usize,

@@ -14,7 +14,7 @@ mod first {
     use super::*;
 
     #[derive(AtlasModel)]
-    #[atlas(name = "gru-vae")]
+    #[atlas(unchecked, name = "gru-vae")]
     pub struct GruVae {
         #[param(default = 4)]
         pub hidden: usize,
@@ -35,7 +35,7 @@ mod second {
     use super::*;
 
     #[derive(AtlasModel)]
-    #[atlas(name = "gru-vae", version = 2, migrate(1 => from_first))]
+    #[atlas(unchecked, name = "gru-vae", version = 2, migrate(1 => from_first))]
     pub struct GruVae {
         #[param(default = 4)]
         pub hidden_size: usize,
@@ -63,7 +63,7 @@ mod third {
     use super::*;
 
     #[derive(AtlasModel)]
-    #[atlas(name = "gru-vae", version = 3, migrate(1 => second::from_first, 2 => from_second))]
+    #[atlas(unchecked, name = "gru-vae", version = 3, migrate(1 => second::from_first, 2 => from_second))]
     pub struct GruVae {
         #[param(default = 4)]
         pub hidden_size: usize,
@@ -203,7 +203,7 @@ fn a_newer_version_is_refused() {
 macro_rules! migrated_by {
     ($step:expr) => {{
         #[derive(AtlasModel)]
-        #[atlas(name = "gru-vae", version = 2, migrate(1 => step))]
+        #[atlas(unchecked, name = "gru-vae", version = 2, migrate(1 => step))]
         struct GruVae {
             #[param(default = 4)]
             hidden: usize,

@@ -7,6 +7,7 @@ use candle_nn::{Linear, Module, VarBuilder, linear};
 
 /// Declared in another order than their names'.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Pair {
     #[param(default = 3, min = 1)]
     width: usize,
@@ -130,7 +131,7 @@ fn all_broken_constraints_are_reported_before_anything_is_built() {
 macro_rules! built_by {
     ($build:expr) => {{
         #[derive(AtlasModel)]
-        #[atlas(name = "custom", build = all)]
+        #[atlas(unchecked, name = "custom", build = all)]
         struct Custom {
             #[param(default = 2)]
             width: usize,

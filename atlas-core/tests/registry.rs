@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// Doubles nothing.
 #[derive(AtlasModel)]
-#[atlas(version = 3, migrate(1 => nothing, 2 => nothing))]
+#[atlas(unchecked, version = 3, migrate(1 => nothing, 2 => nothing))]
 struct Narrow {
     #[param(default = 2, min = 1)]
     width: usize,
@@ -26,6 +26,7 @@ fn narrow(params: &NarrowParams, vb: VarBuilder) -> candle_core::Result<Linear> 
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Wide {
     #[param(min = 1)]
     size: usize,

@@ -16,6 +16,7 @@ use candle_nn::{Linear, Module, VarBuilder, linear, ops};
 
 /// Two linear layers from three numbers to one.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Regression {
     /// Units between the layers.
     #[param(default = 4, min = 1)]
@@ -150,8 +151,7 @@ fn run() -> Run {
     Run {
         params,
         seed: 9,
-        max_time: None,
-        weights: Vec::new(),
+        ..Default::default()
     }
 }
 

@@ -16,8 +16,7 @@ pub(crate) struct Model {
     pub(crate) version: u32,
     /// The step from every older version, the first from version 1.
     pub(crate) migrations: Vec<ExprPath>,
-    /// Where `golden` was given.
-    pub(crate) golden: Option<Span>,
+    pub(crate) behaviour: Behaviour,
     /// What builds all networks at once.
     pub(crate) build: Option<ExprPath>,
     pub(crate) networks: Vec<Network>,
@@ -26,6 +25,17 @@ pub(crate) struct Model {
     pub(crate) params_derive: Vec<Path>,
     /// The struct that is generated for the parameters.
     pub(crate) params: Group,
+}
+
+/// How the behaviour of a model is checked.
+pub(crate) enum Behaviour {
+    /// By its impl of `Golden`, which `golden` at this place says.
+    Golden(Span),
+    /// By a function of the model.
+    Function(ExprPath),
+    /// Each network on an input of a shape that it says.
+    Networks,
+    Unchecked,
 }
 
 /// A struct of parameters.
@@ -87,6 +97,10 @@ pub(crate) struct Network {
     pub(crate) name: String,
     /// What builds it; without, the type's `new`.
     pub(crate) with: Option<ExprPath>,
+    /// The shape of the input that its behaviour is checked on.
+    pub(crate) golden: Vec<Expr>,
+    /// The names of tensors that are kept and not optimised.
+    pub(crate) buffers: Vec<String>,
 }
 
 /// A field computed from the parameters.

@@ -51,7 +51,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///     #[param(default = 5, min = 1)]
 ///     pub output_size: usize,
 ///
-///     #[network(with = build_net)]
+///     #[network(with = build_net, golden = [4, input_size])]
 ///     pub net: Sequential,
 /// }
 ///
@@ -95,9 +95,14 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 /// - **`validate = path`**: A constraint across parameters: a `fn(&MlpParams) -> Result<(), E>`
 ///   where `E: Display`. It runs once every parameter satisfies its own constraint.
 ///   *When absent: none.*
-/// - **`golden`**: The model implements `Golden`; its outputs on fixed inputs are stored with it
-///   and compared when it is loaded.
-///   *When absent: the behaviour of a loaded model is not checked.*
+/// - **`golden = path`**: How the behaviour of the model is checked: a `fn(&Mlp) -> Result<O, E>`
+///   where `O` is a tensor or named tensors (`[(&str, Tensor); 2]`, `Vec<(String, Tensor)>`) and `E:
+///   Into<Error>`. A save stores its outputs, and a load computes and compares them.
+///   **`golden`** alone: the model implements `Golden`, whose inputs are stored, too.
+///   *When absent: each `#[network]` says `golden = […]`.*
+/// - **`unchecked`**: The behaviour of the model is not checked: a change of an activation, an
+///   epsilon or a tokenizer goes unnoticed.
+///   *When absent: the behaviour is checked.*
 /// - **`build = path`**: Builds all networks at once, where one needs another: a `fn(&MlpParams,
 ///   &NetworkBuilder) -> Result<(A, B), E>` where `E: Into<Error>`, returning the networks in the order
 ///   of their fields, or the network itself if there is one.
@@ -151,6 +156,16 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   `E: Into<Error>`.
 ///   *When absent: the `new` of the field's type builds it, with the same arguments; or
 ///   `#[atlas(build = …)]` does.*
+/// - **`golden = [4, input_size]`**: The shape of a random input on which its behaviour is checked:
+///   expressions of the parameters and derived fields, by their names. The input is standard normal,
+///   in the model's dtype, and the same for ever. The field's type is a candle `Module` or `ModuleT`.
+///   *When absent: `#[atlas(golden = …)]` checks the whole model, or `#[atlas(unchecked)]` says that
+///   nothing is checked. One of the three is required.*
+/// - **`buffers = ["steps"]`**: Tensors that are kept with the model and not optimised, by their
+///   names or the last parts of these. They are variables also in a model that is loaded for
+///   inference.
+///   *When absent: `running_mean` and `running_var`, those of a batch norm, which are buffers in any
+///   case.*
 ///
 /// # On a field: `#[derived]`
 ///
@@ -173,9 +188,9 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///     hidden_size: usize,
 ///     #[derived(with = longest)]
 ///     longest: usize,
-///     #[network]
+///     #[network(golden = [2, vocabulary.len()])]
 ///     encoder: Linear,
-///     #[network]
+///     #[network(golden = [2, hidden_size])]
 ///     head: Linear,
 /// }
 ///

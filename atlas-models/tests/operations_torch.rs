@@ -1,7 +1,8 @@
 //! Cross-entropy, layer normalisation and linear against the numbers in `operations_torch.json`,
 //! which PyTorch made with `operations_torch.py`.
 
-use atlas_models::nn::{LayerNorm, Linear, softmax_cross_entropy};
+use atlas_core::nn::LayerNorm;
+use atlas_models::nn::{Linear, softmax_cross_entropy};
 use candle_core::{DType, Device, Module, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use serde_json::Value;

@@ -2,6 +2,8 @@
 
 #[path = "pass/attributes.rs"]
 mod attributes;
+#[path = "pass/behaviour.rs"]
+mod behaviour;
 #[path = "pass/choices.rs"]
 mod choices;
 #[path = "pass/constraints.rs"]

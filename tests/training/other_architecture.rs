@@ -261,8 +261,7 @@ fn run(epochs: usize) -> Run {
             ..Default::default()
         },
         seed: 1,
-        max_time: None,
-        weights: Vec::new(),
+        ..Default::default()
     }
 }
 

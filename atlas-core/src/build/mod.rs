@@ -25,11 +25,27 @@ use stored::StoredTensors;
 /// The code that the derive emits builds each `#[network]` from it; a function named by
 /// `#[atlas(build = …)]` gets it to build all networks itself.
 pub struct NetworkBuilder {
-    names: &'static [&'static str],
+    declared: Declared,
     dtype: DType,
     device: Device,
     source: Arc<Source>,
     built: Mutex<BTreeMap<String, Arc<Mutex<Tensors>>>>,
+}
+
+/// The networks that a model declares.
+#[derive(Clone, Copy)]
+pub(crate) struct Declared {
+    pub(crate) networks: &'static [&'static str],
+    /// The buffers of each network that has some.
+    pub(crate) buffers: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Declared {
+    fn buffers_of(self, network: &str) -> &'static [&'static str] {
+        let mut declared = self.buffers.iter();
+        let found = declared.find(|(name, _)| *name == network);
+        found.map_or(&[], |(_, buffers)| buffers)
+    }
 }
 
 enum Source {
@@ -44,7 +60,7 @@ enum Source {
 impl NetworkBuilder {
     /// Builds networks of fresh tensors that take at most `limit` bytes in all.
     pub(crate) fn seeded(
-        names: &'static [&'static str],
+        declared: Declared,
         seed: u64,
         limit: u64,
         dtype: DType,
@@ -56,13 +72,13 @@ impl NetworkBuilder {
             budget,
             limit,
         };
-        Self::new(names, source, dtype, device)
+        Self::new(declared, source, dtype, device)
     }
 
     /// Builds networks of which every tensor must be among the stored ones, by network and name.
     /// `cast` allows floats of another dtype than asked for, `trainable` makes variables of them.
     pub(crate) fn stored(
-        names: &'static [&'static str],
+        declared: Declared,
         stored: BTreeMap<String, Tensors>,
         cast: bool,
         trainable: bool,
@@ -70,12 +86,12 @@ impl NetworkBuilder {
         device: Device,
     ) -> Self {
         let source = Source::Stored(StoredTensors::new(stored, cast, trainable));
-        Self::new(names, source, dtype, device)
+        Self::new(declared, source, dtype, device)
     }
 
-    fn new(names: &'static [&'static str], source: Source, dtype: DType, device: Device) -> Self {
+    fn new(declared: Declared, source: Source, dtype: DType, device: Device) -> Self {
         Self {
-            names,
+            declared,
             dtype,
             device,
             source: Arc::new(source),
@@ -88,10 +104,10 @@ impl NetworkBuilder {
     /// # Errors
     /// If the model declares no network of that name.
     pub fn builder(&self, name: &str) -> Result<VarBuilder<'static>> {
-        if !self.names.contains(&name) {
+        if !self.declared.networks.contains(&name) {
             return Err(Error::new(format_args!(
                 "the model has no network `{name}`; it has {}",
-                self.names.join(", ")
+                self.declared.networks.join(", ")
             )));
         }
         let tensors = lock(&self.built)
@@ -100,6 +116,7 @@ impl NetworkBuilder {
             .clone();
         let backend = NetworkBackend {
             network: name.to_owned(),
+            buffers: self.declared.buffers_of(name),
             source: self.source.clone(),
             tensors,
         };
@@ -155,12 +172,17 @@ impl NetworkBuilder {
         let model = built?;
         let mut tensors = lock(&self.built);
         let networks: Vec<Network> = self
-            .names
+            .declared
+            .networks
             .iter()
             .map(|name| {
                 let tensors = tensors.remove(*name);
                 let tensors = tensors.map(|tensors| lock(&tensors).clone());
-                Network::new(name, tensors.unwrap_or_default())
+                Network::new(
+                    name,
+                    tensors.unwrap_or_default(),
+                    self.declared.buffers_of(name),
+                )
             })
             .collect();
         match networks.iter().find_map(Network::defect) {
@@ -172,6 +194,7 @@ impl NetworkBuilder {
 
 struct NetworkBackend {
     network: String,
+    buffers: &'static [&'static str],
     source: Arc<Source>,
     tensors: Arc<Mutex<Tensors>>,
 }
@@ -186,7 +209,10 @@ impl NetworkBackend {
         device: &Device,
     ) -> candle_core::Result<Tensor> {
         match &*self.source {
-            Source::Stored(stored) => stored.take(&self.network, name, shape, dtype, device),
+            Source::Stored(stored) => {
+                let is_buffer = network::is_buffer(name, self.buffers);
+                stored.take(&self.network, name, is_buffer, shape, dtype, device)
+            }
             Source::Seeded {
                 seed,
                 budget,

@@ -55,10 +55,12 @@ impl StoredTensors {
     }
 
     /// The stored tensor, or a stand-in and a noted problem, so that one load names every problem.
+    /// A buffer is a variable in any case.
     pub(super) fn take(
         &self,
         network: &str,
         name: &str,
+        is_buffer: bool,
         shape: &Shape,
         dtype: DType,
         device: &Device,
@@ -81,7 +83,8 @@ impl StoredTensors {
             return self.stand_in(problem, shape, dtype, device);
         }
         let is_as_wanted = tensor.dtype() == dtype && tensor.device().same_device(device);
-        if self.trainable && tensor.is_variable() && is_as_wanted {
+        let is_variable = self.trainable || is_buffer;
+        if is_variable && tensor.is_variable() && is_as_wanted {
             return Ok(tensor);
         }
         // A migration may have made a view of another tensor.
@@ -90,7 +93,7 @@ impl StoredTensors {
             .contiguous()?
             .to_dtype(dtype)?
             .to_device(device)?;
-        if self.trainable {
+        if is_variable {
             Var::from_tensor(&tensor).map(|var| var.as_tensor().clone())
         } else {
             Ok(tensor)

@@ -4,6 +4,7 @@
 mod durability;
 mod files;
 mod folder;
+mod frozen;
 mod golden;
 mod manifest;
 mod manifest_text;
@@ -268,6 +269,8 @@ impl Bundle {
         let bytes = files.fold(0_u64, |all, file| all.saturating_add(file.bytes));
         memory::check(self.path().display().to_string(), bytes)?;
         let networks = content.networks.iter();
+        let (frozen, provenance) = frozen::read(attachments.provenance.clone())
+            .map_err(|why| Error::corrupt(&self.manifest_path(), why))?;
         Ok(Snapshot {
             model: content.model.clone(),
             version: content.version,
@@ -282,7 +285,8 @@ impl Bundle {
                 })
                 .transpose()?,
             checkpoint: None,
-            provenance: attachments.provenance.clone(),
+            frozen,
+            provenance,
         })
     }
 

@@ -11,7 +11,7 @@ use super::manifest::{
     self, Attachments, CheckpointEntry, Content, MANIFEST, TensorFile, file_name,
 };
 use super::save_target::{SaveTarget, Staging};
-use super::{golden, tensor_file};
+use super::{frozen, golden, tensor_file};
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 use crate::tensors::{self, CHECKPOINT, GOLDEN};
@@ -86,7 +86,7 @@ impl Snapshot {
         let attachments = Attachments {
             golden: golden.transpose()?,
             checkpoint: checkpoint.transpose()?,
-            provenance: self.provenance.clone(),
+            provenance: frozen::noted(self),
         };
         let text = manifest::write(&content, &attachments)?;
         let path = folder.join(MANIFEST);

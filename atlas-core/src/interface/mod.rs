@@ -1,5 +1,5 @@
-//! The traits by which code uses a model without its type: `Objective` to train it, `Encoder`,
-//! `Decoder` and `Sampler` to serve it.
+//! The traits by which code uses a model without its type: `Objective` to train it, `Predictor`,
+//! `Encoder`, `Decoder` and `Sampler` to serve it.
 
 mod objective;
 
@@ -35,6 +35,22 @@ pub trait Decoder {
     /// # Errors
     /// If the latents are not of the model's width.
     fn decode(&self, latents: &Tensor) -> Result<Vec<Self::Output>>;
+}
+
+/// A model that turns inputs into predictions: a classifier, a property of a molecule, the next
+/// token.
+pub trait Predictor {
+    /// What is predicted from.
+    type Input;
+    /// What is predicted.
+    type Output;
+
+    /// The predictions, one for each input. Deterministic.
+    ///
+    /// # Errors
+    /// If an input is not one that the model can represent; the message says which, from 0, as
+    /// `input 3`.
+    fn predict(&self, inputs: &[Self::Input]) -> Result<Vec<Self::Output>>;
 }
 
 /// A model that makes outputs of its own: latents drawn from its prior, outputs drawn given

@@ -17,7 +17,7 @@ use crate::random;
 /// /// A straight line.
 /// #[derive(AtlasModel)]
 /// struct Line {
-///     #[network(with = line)]
+///     #[network(with = line, golden = [3, 1])]
 ///     line: Linear,
 /// }
 ///
@@ -144,6 +144,18 @@ impl Step {
     pub fn next_seed(&mut self) -> u64 {
         self.drawn += 1;
         random::seed("Atlas 1 seed within a step", &[self.seed, self.drawn])
+    }
+
+    /// Dropout: while training each element is zero with probability `rate` and the others are
+    /// scaled by `1 / (1 - rate)`; otherwise `x` itself. Another mask at each call.
+    ///
+    /// # Errors
+    /// If `rate` is not in `[0, 1)`.
+    pub fn dropout(&mut self, x: &Tensor, rate: f64) -> Result<Tensor> {
+        if !self.training {
+            return Ok(x.clone());
+        }
+        Ok(random::Dropout::seeded(self.next_seed()).apply(x, rate)?)
     }
 
     /// Standard normal noise; other values at each call.

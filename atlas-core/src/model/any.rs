@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Var};
 use serde_json::Value;
 
-use super::{AtlasModel, Model, golden};
+use super::{AtlasModel, Model, golden, transfer};
 use crate::build::Network;
 use crate::error::{Error, Result};
 use crate::params::ParamValue;
@@ -37,17 +37,36 @@ pub trait AnyModel: sealed::Sealed {
     /// Where the model comes from, to add to.
     fn provenance_mut(&mut self) -> &mut Provenance;
 
-    /// Makes training leave a network alone, or stop leaving it alone.
+    /// Makes training leave a part of the model alone, or stop leaving it alone: a network
+    /// (`encoder`), a tensor (`encoder/embedding.weight`), or all tensors of a module
+    /// (`encoder/embedding`). Its weights stay as they are, and its buffers too. A bundle says what
+    /// is frozen; its digest does not depend on it.
     ///
     /// # Errors
-    /// If there is no network of that name.
-    fn set_frozen(&mut self, network: &str, frozen: bool) -> Result<()>;
+    /// If there is no such part.
+    fn set_frozen(&mut self, part: &str, frozen: bool) -> Result<()>;
+
+    /// Starts from the weights of another model: takes over the tensors of these networks, or of all
+    /// networks if none is named. The other model may be of another type; a network is taken whole,
+    /// with equal names, shapes and dtypes, or not at all. Parameters are not compared: that a
+    /// vocabulary is the same is for you to know.
+    ///
+    /// The provenance notes under `started_from` the other model's name, version and digest, which
+    /// networks were taken and which are fresh.
+    ///
+    /// # Errors
+    /// If a network or tensor is missing, left over or another; the message lists all that is
+    /// wrong, and the model is as it was.
+    fn take_from(&mut self, source: &Snapshot, networks: &[&str]) -> Result<()>;
 
     /// The model without its type, to [save](Snapshot::save) or to look at. Its tensors share
     /// memory with the model: training on changes both.
     ///
+    /// A model is rebuilt from the snapshot, and must behave as this one does.
+    ///
     /// # Errors
-    /// If the golden inputs or outputs cannot be computed or stored.
+    /// If the golden inputs or outputs cannot be computed or stored, or the rebuilt model behaves
+    /// otherwise: this one keeps something outside of its tensors and parameters.
     fn snapshot(&self) -> Result<Snapshot>;
 
     /// The content digest that a bundle of this model has; see [`Snapshot::digest`].
@@ -65,19 +84,31 @@ pub trait AnyModel: sealed::Sealed {
             .find(|network| network.name() == name)
     }
 
-    /// Every variable with its full name, `network/tensor`, in a fixed order: networks as
-    /// declared, tensors by name. Empty for a model loaded for inference.
+    /// Every weight as a variable with its full name, `network/tensor`, in a fixed order: networks
+    /// as declared, tensors by name. Empty for a model loaded for inference.
     fn vars(&self) -> Vec<(String, Var)> {
-        vars_of(self.networks().iter())
+        named(self.networks(), |network| network.vars().collect())
     }
 
-    /// The variables of the networks that are not frozen.
+    /// The weights that are not frozen: what an optimiser moves.
     fn trainable_vars(&self) -> Vec<(String, Var)> {
-        vars_of(
-            self.networks()
-                .iter()
-                .filter(|network| !network.is_frozen()),
-        )
+        named(self.networks(), |network| {
+            let vars = network.vars();
+            vars.filter(|(name, _)| !network.is_tensor_frozen(name))
+                .collect()
+        })
+    }
+
+    /// Every buffer as a variable with its full name: state that is kept and not optimised, such as
+    /// the running statistics of a batch norm.
+    fn buffers(&self) -> Vec<(String, Var)> {
+        named(self.networks(), |network| network.buffers().collect())
+    }
+
+    /// The names of all that is [frozen](AnyModel::set_frozen), as `set_frozen` takes them.
+    fn frozen(&self) -> Vec<String> {
+        let networks = self.networks().iter();
+        networks.flat_map(Network::frozen).collect()
     }
 }
 
@@ -86,14 +117,17 @@ mod sealed {
     impl<T: super::AtlasModel> Sealed for super::Model<T> {}
 }
 
-fn vars_of<'a>(networks: impl Iterator<Item = &'a Network>) -> Vec<(String, Var)> {
-    networks
-        .flat_map(|network| {
-            network
-                .vars()
-                .map(move |(name, var)| (format!("{}/{name}", network.name()), var))
-        })
-        .collect()
+/// Variables of each network, with their full names.
+fn named<'a>(
+    networks: &'a [Network],
+    vars: impl Fn(&'a Network) -> Vec<(&'a str, Var)>,
+) -> Vec<(String, Var)> {
+    let mut named = Vec::new();
+    for network in networks {
+        let full = |(name, var)| (format!("{}/{name}", network.name()), var);
+        named.extend(vars(network).into_iter().map(full));
+    }
+    named
 }
 
 impl<T: AtlasModel> AnyModel for Model<T> {
@@ -129,20 +163,31 @@ impl<T: AtlasModel> AnyModel for Model<T> {
         &mut self.provenance
     }
 
-    fn set_frozen(&mut self, network: &str, frozen: bool) -> Result<()> {
-        let found = self
-            .networks
-            .iter_mut()
-            .find(|candidate| candidate.name() == network);
-        let found = found.ok_or_else(|| {
-            Error::new(format_args!(
-                "`{}` has no network `{network}`; it has {}",
+    fn set_frozen(&mut self, part: &str, frozen: bool) -> Result<()> {
+        let (name, within) = match part.split_once('/') {
+            Some((network, within)) => (network, Some(within)),
+            None => (part, None),
+        };
+        let networks = self.networks.iter_mut();
+        for network in networks.filter(|network| network.name() == name) {
+            if network.set_frozen(within, frozen) {
+                return Ok(());
+            }
+        }
+        Err(Error::new(match within {
+            Some(within) if T::NETWORKS.contains(&name) => {
+                format!("network `{name}` has no tensor or module `{within}`")
+            }
+            _ => format!(
+                "`{}` has no network `{name}`; it has {}",
                 T::NAME,
                 T::NETWORKS.join(", ")
-            ))
-        })?;
-        found.set_frozen(frozen);
-        Ok(())
+            ),
+        }))
+    }
+
+    fn take_from(&mut self, source: &Snapshot, networks: &[&str]) -> Result<()> {
+        transfer::take_from(self, source, networks)
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -150,7 +195,7 @@ impl<T: AtlasModel> AnyModel for Model<T> {
             return Err(Error::internal("parameters are not an object"));
         };
         let networks = self.networks.iter();
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             model: T::NAME.to_owned(),
             version: T::VERSION,
             dtype: self.dtype,
@@ -159,8 +204,11 @@ impl<T: AtlasModel> AnyModel for Model<T> {
                 .map(|network| (network.name().to_owned(), network.detached()))
                 .collect(),
             golden: golden::record(self)?,
+            frozen: self.frozen().into_iter().collect(),
             checkpoint: None,
             provenance: self.provenance.clone(),
-        })
+        };
+        golden::prove(self, &snapshot)?;
+        Ok(snapshot)
     }
 }

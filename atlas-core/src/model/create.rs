@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use super::{AtlasModel, Model};
+use super::{AtlasModel, Model, golden};
 use crate::build::NetworkBuilder;
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -89,15 +89,24 @@ pub(super) fn create<T: AtlasModel>(params: T::Params, options: CreateOptions) -
         None => getrandom::u64()
             .map_err(|error| Error::new(format_args!("cannot draw a seed: {error}")))?,
     };
-    let builder = NetworkBuilder::seeded(T::NETWORKS, seed, max_bytes, dtype, device.clone());
+    let builder = NetworkBuilder::seeded(
+        super::declared::<T>(),
+        seed,
+        max_bytes,
+        dtype,
+        device.clone(),
+    );
     let built = T::build(&params, &builder);
     let (inner, networks) = builder.finish(built).map_err(within_model)?;
-    Ok(Model {
+    let model = Model {
         inner,
         params,
         networks,
         dtype,
         device,
         provenance: Provenance::new(Some(seed)),
-    })
+    };
+    // A check that cannot be computed would be found by the first save, after training.
+    golden::record(&model).map_err(within_model)?;
+    Ok(model)
 }

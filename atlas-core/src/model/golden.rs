@@ -3,9 +3,9 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{AnyModel, AtlasModel, Model};
+use super::{AnyModel, AtlasModel, LoadOptions, Model};
 use crate::error::{Error, Problem, Report, Result};
-use crate::snapshot::{GoldenInputs, GoldenRecord, named_outputs, values};
+use crate::snapshot::{GoldenInputs, GoldenRecord, Snapshot, named_outputs, values};
 use crate::tensors::Tensors;
 
 /// A model whose behaviour is stored with it.
@@ -14,6 +14,10 @@ use crate::tensors::Tensors;
 /// since a bundle was written; outputs can. With `#[atlas(golden)]` a save stores the model's
 /// inputs and outputs, and a load recomputes the outputs from the stored inputs and refuses the
 /// bundle if they differ by more than the tolerance of its dtype.
+///
+/// Two shorter forms need no impl: `#[network(golden = [4, input_size])]` for a network that is a
+/// candle `Module`, and `#[atlas(golden = path)]` for a function of the model. A model that is not
+/// checked says `#[atlas(unchecked)]`.
 ///
 /// The inputs should be raw, such as SMILES rather than token ids, so that everything between
 /// them and the outputs is covered. They are few and small: the number of texts times the bytes of
@@ -37,11 +41,21 @@ use crate::tensors::Tensors;
 /// A changed activation, epsilon or tokenizer moves outputs by far more; what it moves by less is
 /// not told from another processor. Outputs are finite: a model whose are not is not saved.
 ///
+/// A [cast](crate::LoadOptions::cast) is checked, too: the model as it was saved, where its
+/// operations run in that dtype, and then the cast one, with the share of the coarser of the two
+/// dtypes. Inputs of the dtype that the model was saved in are cast with it. A model of which an
+/// operation does not run in the new dtype is refused.
+///
 /// # Other versions
 ///
 /// A bundle of this version of the model has the outputs of the model, and no others. A newer
 /// version may have added outputs or taken some away: of an older bundle those are compared that
 /// both have, of which there must be one.
+#[diagnostic::on_unimplemented(
+    message = "`#[atlas(golden)]` says that `{Self}` implements `Golden`",
+    label = "implements no `Golden`",
+    note = "or check a function of it, `#[atlas(golden = path)]`, or each network, `#[network(golden = [4, input_size])]`"
+)]
 pub trait Golden: AtlasModel {
     /// The inputs that are stored with the model. They may depend on the parameters.
     ///
@@ -58,26 +72,41 @@ pub trait Golden: AtlasModel {
 
 /// How a model's golden inputs and outputs are computed.
 #[doc(hidden)]
-pub struct GoldenFns<T> {
-    inputs: fn(&T) -> Result<GoldenInputs>,
+pub struct GoldenFns<T: AtlasModel> {
+    inputs: fn(&Model<T>) -> Result<GoldenInputs>,
     outputs: OutputsFn<T>,
 }
 
-type OutputsFn<T> = fn(&T, &GoldenInputs) -> Result<Vec<(String, Tensor)>>;
+type OutputsFn<T> = fn(&Model<T>, &GoldenInputs) -> Result<Vec<(String, Tensor)>>;
 
-impl<T: Golden> GoldenFns<T> {
-    /// The functions of `T`.
-    #[allow(clippy::new_without_default, reason = "called by the derive alone")]
-    pub fn new() -> Self {
-        Self {
-            inputs: T::golden_inputs,
-            outputs: T::golden_outputs,
-        }
+impl<T: AtlasModel> GoldenFns<T> {
+    /// These functions.
+    pub fn new(inputs: fn(&Model<T>) -> Result<GoldenInputs>, outputs: OutputsFn<T>) -> Self {
+        Self { inputs, outputs }
     }
 }
 
 /// What messages call the check.
 const CHECK: &str = "the behaviour check";
+
+/// Fails unless the snapshot, which is of this model, gives a model that behaves as this one does.
+/// What a model keeps outside of its tensors is found here, and not by a load.
+pub(super) fn prove<T: AtlasModel>(model: &Model<T>, snapshot: &Snapshot) -> Result<()> {
+    let options = LoadOptions::new().device(model.device().clone());
+    let rebuilt = Model::<T>::from_snapshot(snapshot.clone(), &options);
+    let error = match rebuilt {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    let what = if error.is_behaviour() {
+        "rebuilt from the tensors that are saved, the model behaves otherwise: it keeps something \
+         that it has not got from its `VarBuilder` or from a parameter (a loss that changes it \
+         declares it in `#[network(buffers = …)]`)"
+    } else {
+        "from what is saved, the model cannot be rebuilt"
+    };
+    Err(error.within(what))
+}
 
 /// The model's inputs and outputs; `None` for a model without a behaviour check.
 pub(super) fn record<T: AtlasModel>(model: &Model<T>) -> Result<Option<GoldenRecord>> {
@@ -113,9 +142,13 @@ fn outputs<T: AtlasModel>(
 ///
 /// A version of the model between a migrated snapshot and this one may have added outputs and
 /// taken others away: of it those are compared that both have, at least one.
+///
+/// `dtype` is the dtype of the model that gave them. In another one the inputs are cast as the
+/// model is, and the tolerance is that of the coarser.
 pub(super) fn check<T: AtlasModel>(
     model: &Model<T>,
     record: Option<&GoldenRecord>,
+    dtype: DType,
     is_migrated: bool,
 ) -> Result<()> {
     let (functions, record) = match (T::golden(), record) {
@@ -133,7 +166,10 @@ pub(super) fn check<T: AtlasModel>(
         }
         (_, None) => return Ok(()),
     };
-    let inputs = record.inputs.on(model.device())?;
+    let inputs = record
+        .inputs
+        .on(model.device())?
+        .cast(dtype, model.dtype())?;
     let mut found = outputs(model, &functions, &inputs).map_err(|error| error.within(CHECK))?;
     let mut expected = record.outputs.clone();
     if is_migrated {
@@ -145,7 +181,8 @@ pub(super) fn check<T: AtlasModel>(
             ));
         }
     }
-    let tolerance = tolerance(model.dtype(), model.device());
+    let tolerances = [dtype, model.dtype()].map(|dtype| tolerance(dtype, model.device()));
+    let tolerance = tolerances[0].max(tolerances[1]);
     compare(&expected, &found, tolerance)?.into_result(Error::behaviour)
 }
 

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{AtlasModel, Model};
 use crate::error::Result;
-use crate::interface::{Decoder, Encoder, Loss, LossWeight, Objective, Sampler, Step};
+use crate::interface::{Decoder, Encoder, Loss, LossWeight, Objective, Predictor, Sampler, Step};
 use crate::random::Draws;
 
 impl<T: AtlasModel + Encoder> Encoder for Model<T> {
@@ -20,6 +20,15 @@ impl<T: AtlasModel + Decoder> Decoder for Model<T> {
 
     fn decode(&self, latents: &Tensor) -> Result<Vec<Self::Output>> {
         (**self).decode(latents)
+    }
+}
+
+impl<T: AtlasModel + Predictor> Predictor for Model<T> {
+    type Input = T::Input;
+    type Output = T::Output;
+
+    fn predict(&self, inputs: &[Self::Input]) -> Result<Vec<Self::Output>> {
+        (**self).predict(inputs)
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 use serde_json::Value;
 
-use super::{AtlasModel, Model, golden};
+use super::{AnyModel as _, AtlasModel, Model, golden};
 use crate::build::NetworkBuilder;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -53,7 +53,8 @@ impl LoadOptions {
 
     /// Converts the model's float tensors to another float dtype. Without it every tensor is
     /// bit-identical to the saved one, and a tensor of another dtype than the model asks for is an
-    /// error.
+    /// error. The behaviour check runs before the cast, where the operations do, and in the new
+    /// dtype, with the [tolerance](crate::Golden#tolerance) of the coarser of the two.
     #[must_use]
     pub fn cast(mut self, dtype: DType) -> Self {
         self.cast = Some(dtype);
@@ -107,15 +108,19 @@ pub(super) fn from_snapshot<T: AtlasModel>(
     mut snapshot: Snapshot,
     options: &LoadOptions,
 ) -> Result<Model<T>> {
-    let dtype = options.cast.unwrap_or(snapshot.dtype);
+    let saved_dtype = snapshot.dtype;
+    let dtype = options.cast.unwrap_or(saved_dtype);
     tensors::check_model_dtype(dtype)?;
     check_identity::<T>(&snapshot.model, snapshot.version)?;
+    if options.golden && dtype != saved_dtype {
+        check_as_saved::<T>(&snapshot, options)?;
+    }
     let is_migrated = snapshot.version < T::VERSION;
     migration::migrate(&mut snapshot, &T::migrations(), T::VERSION)?;
     let params = T::Params::from_stored(&Value::Object(snapshot.params))?;
     check_networks::<T>(snapshot.networks.keys().map(String::as_str))?;
     let builder = NetworkBuilder::stored(
-        T::NETWORKS,
+        super::declared::<T>(),
         snapshot.networks,
         options.cast.is_some(),
         options.trainable,
@@ -124,7 +129,7 @@ pub(super) fn from_snapshot<T: AtlasModel>(
     );
     let built = T::build(&params, &builder);
     let (inner, networks) = builder.finish(built)?;
-    let model = Model {
+    let mut model = Model {
         inner,
         params,
         networks,
@@ -132,11 +137,30 @@ pub(super) fn from_snapshot<T: AtlasModel>(
         device: options.device.clone(),
         provenance: snapshot.provenance,
     };
-    // A cast changes outputs on purpose; the dtype's own tolerance cannot cover that.
-    if options.golden && dtype == snapshot.dtype {
-        golden::check(&model, snapshot.golden.as_ref(), is_migrated)?;
+    for part in &snapshot.frozen {
+        model
+            .set_frozen(part, true)
+            .map_err(|error| error.within("what is frozen"))?;
+    }
+    if options.golden {
+        let record = snapshot.golden.as_ref();
+        golden::check(&model, record, saved_dtype, is_migrated)?;
     }
     Ok(model)
+}
+
+/// An error if the model that is to be cast behaves otherwise before it is: what the tolerance of a
+/// coarser dtype would hide. Its operations need not run here in the dtype that it was saved in.
+fn check_as_saved<T: AtlasModel>(snapshot: &Snapshot, options: &LoadOptions) -> Result<()> {
+    let as_saved = LoadOptions {
+        cast: None,
+        trainable: false,
+        ..options.clone()
+    };
+    match from_snapshot::<T>(snapshot.clone(), &as_saved) {
+        Err(error) if error.is_behaviour() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// An error unless a snapshot of that model and version can become a `T`.

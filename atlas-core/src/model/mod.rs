@@ -5,6 +5,7 @@ mod create;
 mod golden;
 mod interfaces;
 mod load;
+mod transfer;
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,7 +19,7 @@ pub use golden::{Golden, GoldenFns};
 pub use load::LoadOptions;
 pub(crate) use load::load;
 
-use crate::build::{Network, NetworkBuilder};
+use crate::build::{Declared, Network, NetworkBuilder};
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::migration::Migration;
@@ -37,6 +38,10 @@ pub trait AtlasModel: Sized + 'static {
     const DOC: &'static str;
     /// The names of the networks, in the order they were declared.
     const NETWORKS: &'static [&'static str];
+    /// The tensors of each network that are kept and not optimised, besides `running_mean` and
+    /// `running_var`.
+    #[doc(hidden)]
+    const BUFFERS: &'static [(&'static str, &'static [&'static str])] = &[];
     /// The hyperparameters.
     type Params: Params;
 
@@ -63,7 +68,7 @@ pub trait AtlasModel: Sized + 'static {
     ///
     /// # Errors
     /// If a parameter breaks a constraint (all that do are reported), if the tensors would take
-    /// more memory than allowed, or if building a network fails.
+    /// more memory than allowed, or if building a network or computing its behaviour check fails.
     fn create(params: Self::Params) -> Result<Model<Self>> {
         Self::create_with(params, CreateOptions::new())
     }
@@ -96,6 +101,14 @@ pub trait AtlasModel: Sized + 'static {
         let path = path.as_ref();
         Bundle::tidy(path);
         Bundle::read(path, |bundle| load(bundle, &options))
+    }
+}
+
+/// The networks that the model declares.
+fn declared<T: AtlasModel>() -> Declared {
+    Declared {
+        networks: T::NETWORKS,
+        buffers: T::BUFFERS,
     }
 }
 

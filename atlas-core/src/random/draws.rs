@@ -51,6 +51,19 @@ pub(crate) fn noise(seed: u64, shape: &Shape, dtype: DType, device: &Device) -> 
     Ok(tensor(shape, dtype, device, false, || numbers.normal())?)
 }
 
+/// The input on which the behaviour of a network is checked: standard normal, and the same for
+/// ever.
+pub(crate) fn golden_input(
+    network: &str,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor> {
+    let mut numbers = Numbers::of(0, "golden", network);
+    let shape = Shape::from(shape);
+    Ok(tensor(&shape, dtype, device, false, || numbers.normal())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

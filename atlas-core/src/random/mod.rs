@@ -5,6 +5,7 @@
 //! one after the other on the CPU, in f64.
 
 mod draws;
+mod dropout;
 mod initial;
 mod shuffle;
 
@@ -15,7 +16,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use crate::tensors;
 
 pub use draws::Draws;
-pub(crate) use draws::noise;
+pub(crate) use draws::{golden_input, noise};
+pub use dropout::Dropout;
 pub(crate) use initial::variable;
 pub use shuffle::permutation;
 #[cfg(feature = "train")]

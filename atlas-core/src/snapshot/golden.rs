@@ -67,6 +67,16 @@ impl GoldenInputs {
         })
     }
 
+    /// The same inputs, those of dtype `from` cast to `to`.
+    pub(crate) fn cast(mut self, from: DType, to: DType) -> Result<Self> {
+        for (_, tensor) in &mut self.tensors {
+            if tensor.dtype() == from {
+                *tensor = tensor.to_dtype(to)?;
+            }
+        }
+        Ok(self)
+    }
+
     /// Why no bundle can hold these inputs. A bundle may come from anybody, and its inputs are
     /// run: so a model that makes one batch of the texts must not need far more memory for it than
     /// the texts take.

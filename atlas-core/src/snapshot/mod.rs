@@ -7,7 +7,7 @@ mod checkpoint;
 mod golden;
 mod provenance;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
 use serde_json::{Map, Value};
@@ -35,7 +35,7 @@ use crate::tensors::Tensors;
 /// # struct Scale {
 /// #     #[param(min = 1)]
 /// #     width: usize,
-/// #     #[network(with = build)]
+/// #     #[network(with = build, golden = [2, width])]
 /// #     net: Linear,
 /// # }
 /// # fn build(params: &ScaleParams, vb: VarBuilder) -> candle_core::Result<Linear> {
@@ -48,7 +48,9 @@ use crate::tensors::Tensors;
 /// snapshot.add_param("width", 3)?;
 /// snapshot.set_tensor("net", "weight", weight);
 ///
-/// let model = Model::<Scale>::from_snapshot(snapshot, &LoadOptions::new())?;
+/// // Of a model that Atlas has never run, no outputs are known.
+/// let options = LoadOptions::new().golden(false);
+/// let model = Model::<Scale>::from_snapshot(snapshot, &options)?;
 /// assert_eq!(model.width, 3);
 /// # Ok::<(), Error>(())
 /// ```
@@ -71,6 +73,9 @@ pub struct Snapshot {
     pub networks: BTreeMap<String, BTreeMap<String, Tensor>>,
     /// What the behaviour check compares with, for a model that has one.
     pub golden: Option<GoldenRecord>,
+    /// What training leaves alone: networks, `network/tensor` or `network/module`. No part of the
+    /// digest.
+    pub frozen: BTreeSet<String>,
     /// What training needs to go on from here.
     pub checkpoint: Option<Checkpoint>,
     /// Where the model comes from.
@@ -87,6 +92,7 @@ impl Snapshot {
             params: Map::new(),
             networks: BTreeMap::new(),
             golden: None,
+            frozen: BTreeSet::new(),
             checkpoint: None,
             provenance: Provenance::new(None),
         }
@@ -174,6 +180,9 @@ impl Snapshot {
         }
         let tensor = self.remove_tensor(network, from)?;
         self.set_tensor(network, to, tensor);
+        if self.frozen.remove(&format!("{network}/{from}")) {
+            self.frozen.insert(format!("{network}/{to}"));
+        }
         Ok(())
     }
 
@@ -192,6 +201,12 @@ impl Snapshot {
             .remove(from)
             .ok_or_else(|| Error::new(format_args!("there is no network `{from}`")))?;
         self.networks.insert(to.to_owned(), tensors);
+        let frozen = std::mem::take(&mut self.frozen).into_iter();
+        let renamed = frozen.map(|part| match part.strip_prefix(from) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{to}{rest}"),
+            _ => part,
+        });
+        self.frozen = renamed.collect();
         Ok(())
     }
 }

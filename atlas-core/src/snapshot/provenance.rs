@@ -55,8 +55,14 @@ impl Provenance {
         &self.notes
     }
 
+    /// Takes a note away.
+    pub(crate) fn remove_note(&mut self, topic: &str) -> Option<Value> {
+        self.notes.shift_remove(topic)
+    }
+
     /// Notes something about where the model comes from, such as `training`. A note of the same
-    /// topic is replaced.
+    /// topic is replaced. The topic `frozen` is taken: a bundle says there what training leaves
+    /// alone.
     pub fn note(&mut self, topic: impl Into<String>, note: Value) {
         self.notes.insert(topic.into(), note);
     }

@@ -46,7 +46,7 @@ const NOTE: &str = "imported";
 /// # struct Mlp {
 /// #     #[param(min = 1)]
 /// #     width: usize,
-/// #     #[network(with = build)]
+/// #     #[network(with = build, golden = [2, width])]
 /// #     net: Linear,
 /// # }
 /// # fn build(params: &MlpParams, vb: VarBuilder) -> candle_core::Result<Linear> {

@@ -6,22 +6,26 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 
-/// Operations of candle 0.11 through which no gradient goes.
-const CUTTING: [&str; 14] = [
-    "`candle_nn::LayerNorm`",
-    "`candle_nn::RmsNorm`",
-    "`ops::layer_norm`",
-    "`ops::rms_norm`",
-    "`ops::softmax_last_dim`",
-    "`ops::sdpa`",
-    "`rotary_emb::rope`, `rope_i` and `rope_thd`",
-    "`floor`, `ceil`, `round` and `sign`",
-    "comparisons",
-    "`argmax` and `argmin`",
-    "casts to integers",
-    "a product with the number 0",
-    "`detach`",
-    "`to_vec` and its like",
+/// What cuts gradients in candle 0.11, and what to use instead.
+const CUTTING: [(&str, &str); 5] = [
+    (
+        "`candle_nn::LayerNorm`, `ops::layer_norm`",
+        "`atlas_core::nn::LayerNorm`, which has the same tensors",
+    ),
+    (
+        "`candle_nn::RmsNorm`, `ops::rms_norm`",
+        "`RmsNorm::forward_diff`",
+    ),
+    ("`ops::softmax_last_dim`, `ops::sdpa`", "`ops::softmax`"),
+    (
+        "`rotary_emb::rope`, `rope_i` and `rope_thd`",
+        "`rope_slow` and `rope_i_slow`",
+    ),
+    (
+        "`floor`, `ceil`, `round`, `sign`, comparisons, `argmax`, `argmin`, casts to integers, a product with the \
+         number 0, `detach`, `to_vec` and its like",
+        "none of these between the variables and the loss",
+    ),
 ];
 
 /// The gradients of the variables, in their order.
@@ -39,16 +43,43 @@ pub(super) fn take(vars: &[(String, Var)], store: &mut GradStore) -> Result<Vec<
         .collect();
     if !without.is_empty() {
         return Err(Error::new(format_args!(
-            "{} of {} variables received no gradient and would never be trained:\n  {}\n\
-             either the loss does not depend on them, or an operation on the way to it cuts gradients, as these of \
-             candle's do: {}; freeze the network if that is meant",
+            "{} of {} variables received no gradient and would never be trained:\n  {}\n{}\nfreeze them if that is \
+             meant",
             without.len(),
             vars.len(),
             without.join("\n  "),
-            CUTTING.join(", "),
+            cause(vars, &without),
         )));
     }
     Ok(gradients.into_iter().flatten().collect())
+}
+
+/// Why these variables are likely to have no gradient, and the cure.
+fn cause(vars: &[(String, Var)], without: &[&str]) -> String {
+    // A normalisation has a vector for its weight; the layers that are products have matrices.
+    let norms: Vec<&str> = vars
+        .iter()
+        .filter(|(name, var)| var.rank() == 1 && without.contains(&name.as_str()))
+        .filter_map(|(name, _)| name.strip_suffix(".weight"))
+        .collect();
+    let list = |cutting: &[(&str, &str)]| {
+        let lines = cutting
+            .iter()
+            .map(|(operation, cure)| format!("  {operation}: use {cure}"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    if norms.is_empty() {
+        return format!(
+            "either the loss does not depend on them, or an operation on the way to it cuts gradients, as these \
+             of candle's do:\n{}",
+            list(&CUTTING)
+        );
+    }
+    format!(
+        "{} may be a normalisation that cuts gradients, as these of candle's do:\n{}",
+        norms.join(", "),
+        list(&CUTTING[..2])
+    )
 }
 
 /// The Euclidean length of all gradients together.

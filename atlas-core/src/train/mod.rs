@@ -23,7 +23,7 @@
 //! /// A straight line.
 //! #[derive(AtlasModel)]
 //! struct Line {
-//!     #[network(with = line)]
+//!     #[network(with = line, golden = [3, 1])]
 //!     line: Linear,
 //! }
 //!
@@ -46,7 +46,7 @@
 //!
 //! let data: Vec<(f32, f32)> = [-1.0, 0.0, 1.0, 2.0].map(|x| (x, 3.0 * x + 1.0)).to_vec();
 //! let params = TrainParams { epochs: 500, learning_rate: 0.05, ..Default::default() };
-//! let run = Run { params, seed: 1, max_time: None, weights: Vec::new() };
+//! let run = Run { params, seed: 1, ..Default::default() };
 //!
 //! let mut model = Line::create_with(LineParams::default(), CreateOptions::new().seed(1))?;
 //! train(&mut model, &data, &run, &mut ())?;

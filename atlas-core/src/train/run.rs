@@ -11,7 +11,7 @@ use crate::interface::LossWeight;
 use crate::params::ParamValue;
 
 /// The settings of one run of training.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     /// How the model is trained.
     pub params: TrainParams,

@@ -38,11 +38,27 @@ impl From<candle_core::Error> for Failure {
     }
 }
 
-/// Moves the variables against the gradient of the batch's loss.
+/// A loss and its parts, as numbers.
+pub(super) type Values = (f64, Vec<(String, f64)>);
+
+/// The loss of a batch and nothing else.
+pub(super) fn evaluate<M: ?Sized + Objective>(
+    model: &M,
+    batch: &[M::Input],
+    mut step: Step,
+) -> Result<Values> {
+    let batch: Vec<&M::Input> = batch.iter().collect();
+    values(&model.loss(&batch, &mut step)?)
+}
+
+/// Moves the variables against the gradient of the batch's loss, which must be the `expected` one
+/// if it is known.
+#[allow(clippy::too_many_arguments, reason = "all of them are the step")]
 pub(super) fn take<M: ?Sized + Objective>(
     model: &M,
     batch: &[M::Input],
     mut step: Step,
+    expected: Option<&Values>,
     vars: &[(String, Var)],
     optimiser: &mut AdamW,
     learning_rate: f64,
@@ -52,6 +68,9 @@ pub(super) fn take<M: ?Sized + Objective>(
     let loss = model.loss(&batch, &mut step)?;
     let (value, parts) = values(&loss)?;
     check_loss(value, &parts)?;
+    if let Some(expected) = expected {
+        check_repeatable(expected, &(value, parts.clone()), loss.total.device())?;
+    }
     let mut store = loss.total.backward()?;
     let gradients = gradients::take(vars, &mut store)?;
     drop(store);
@@ -83,7 +102,7 @@ pub(super) fn take<M: ?Sized + Objective>(
 }
 
 /// The loss and its parts, which are read from their device at once.
-fn values(loss: &Loss) -> Result<(f64, Vec<(String, f64)>)> {
+fn values(loss: &Loss) -> Result<Values> {
     let dtype = loss.total.dtype();
     let parts = loss.parts.iter().map(|(_, part)| part.to_dtype(dtype));
     let mut scalars = vec![loss.total.clone()];
@@ -108,4 +127,29 @@ fn check_loss(loss: f64, parts: &[(String, f64)]) -> Result<(), Failure> {
         (false, false) => format!("the loss is {loss}, {parts}"),
     };
     Err(Failure::NotFinite(what))
+}
+
+/// An error unless two evaluations of one step came to the same. On the CPU that is to the bit; an
+/// accelerator may sum in another order each time.
+fn check_repeatable(first: &Values, second: &Values, device: &Device) -> Result<()> {
+    let is_same = |first: f64, second: f64| {
+        first.to_bits() == second.to_bits()
+            || !device.is_cpu() && (first - second).abs() <= 1e-3 * first.abs().max(second.abs())
+    };
+    let parts = first.1.iter().zip(&second.1);
+    let differing = parts.clone().find(|((_, a), (_, b))| !is_same(*a, *b));
+    if is_same(first.0, second.0) && differing.is_none() && first.1.len() == second.1.len() {
+        return Ok(());
+    }
+    let part = differing.map_or(String::new(), |((name, a), (_, b))| {
+        format!(" (its part `{name}` {a} and {b})")
+    });
+    Err(Error::new(format_args!(
+        "two evaluations of the first step, from one seed, gave the losses {} and {}{part}: no seed \
+         would give this model again. It draws from something else than the step, as \
+         `candle_nn::Dropout` and `Tensor::randn` do, or keeps something between evaluations. Use \
+         `Step::dropout`, `Step::normal`, or a generator that `Step::next_seed` seeds; what is kept, \
+         `#[network(buffers = …)]` declares",
+        first.0, second.0
+    )))
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use candle_core::Var;
+use candle_core::{Tensor, Var};
 use serde_json::Value;
 
 use super::adamw::AdamW;
@@ -23,14 +23,18 @@ use crate::snapshot::Checkpoint;
 
 /// Trains the variables of `model` that are not frozen.
 ///
+/// The loss of the first step is computed twice, from one seed, and must be the same: a model that
+/// draws from elsewhere could not be had again. Buffers, such as the running statistics of a batch
+/// norm, are the model's own to move; those that are frozen stay as they are.
+///
 /// Equal models, examples and runs without a time limit give equal models on one machine, to the
 /// bit and on any number of threads, as far as the model's operations do. Processors with other
 /// vector instructions round otherwise.
 ///
 /// # Errors
 /// If a parameter is outside its constraint, there is nothing to train or to train on, a weight
-/// is not one of the objective's, the model cannot represent an example, a variable gets no
-/// gradient, or a loss, a part of it, a gradient or a variable after a step is not finite. The
+/// is not one of the objective's, the model cannot represent an example, the first step depends on
+/// more than its seed, a variable gets no gradient, or a loss, a part of it, a gradient or a variable after a step is not finite. The
 /// message of the last names the step, the examples of its batch and the last good checkpoint. The
 /// variables are then as the last good step left them, unless the message says that the model is
 /// lost: the optimiser had begun to move them.
@@ -108,11 +112,20 @@ pub trait Observer<M: ?Sized> {
 
 impl<M: ?Sized> Observer<M> for () {}
 
+/// State of the model that is kept and not optimised.
+struct Buffer {
+    var: Var,
+    is_frozen: bool,
+}
+
 /// A run of training that is under way.
 pub struct Training<'a> {
     run: &'a Run,
     weights: Vec<LossWeight>,
     vars: Vec<(String, Var)>,
+    buffers: Vec<Buffer>,
+    /// Whether a step has been shown to depend on its seed alone.
+    is_repeatable: bool,
     optimiser: AdamW,
     batches: Batches,
     examples: usize,
@@ -144,10 +157,20 @@ impl<'a> Training<'a> {
             vars.iter().map(|(_, var)| var.clone()).collect(),
             run.params.adamw.clone(),
         )?;
+        let networks = model.networks().iter();
+        let buffers = networks.flat_map(|network| {
+            let buffers = network.buffers();
+            buffers.map(|(name, var)| Buffer {
+                is_frozen: network.is_tensor_frozen(name),
+                var,
+            })
+        });
         Ok(Self {
             run,
             weights,
             vars,
+            buffers: buffers.collect(),
+            is_repeatable: false,
             optimiser,
             batches: Batches::new(&sizes, run.params.batch, run.seed),
             examples: data.len(),
@@ -279,15 +302,28 @@ impl<'a> Training<'a> {
             let value = self.run.weight(weight) * params.annealing.share(&weight.name, share);
             context = context.with_weight(weight.name.clone(), value);
         }
+        let kept = self.copies_of_buffers()?;
+        let expected = if self.is_repeatable {
+            None
+        } else {
+            let first = step::evaluate(model, &batch.examples, context.clone());
+            self.restore_buffers(&kept, |_| true)?;
+            Some(first?)
+        };
         let outcome = step::take(
             model,
             &batch.examples,
             context,
+            expected.as_ref(),
             &self.vars,
             &mut self.optimiser,
             learning_rate,
             params.clip_norm,
-        )?;
+        );
+        let is_failure = outcome.is_err();
+        self.restore_buffers(&kept, |buffer| buffer.is_frozen || is_failure)?;
+        let outcome = outcome?;
+        self.is_repeatable = true;
         let examples = batch.examples.len();
         self.progress.add(&outcome, examples, start.elapsed());
         Ok(StepReport {
@@ -305,6 +341,21 @@ impl<'a> Training<'a> {
             progress: self.share(),
             examples_per_second: self.progress.examples_per_second(),
         })
+    }
+
+    fn copies_of_buffers(&self) -> Result<Vec<Tensor>> {
+        let buffers = self.buffers.iter();
+        let copies = buffers.map(|buffer| Ok(buffer.var.as_detached_tensor().copy()?));
+        copies.collect()
+    }
+
+    /// Puts those buffers back that an evaluation should not have moved.
+    fn restore_buffers(&self, kept: &[Tensor], is_meant: impl Fn(&Buffer) -> bool) -> Result<()> {
+        let buffers = self.buffers.iter().zip(kept);
+        for (buffer, kept) in buffers.filter(|(buffer, _)| is_meant(buffer)) {
+            buffer.var.set(kept)?;
+        }
+        Ok(())
     }
 
     /// The share of training that is done, from 0 to 1.

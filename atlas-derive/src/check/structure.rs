@@ -2,12 +2,12 @@
 
 use proc_macro2::Ident;
 use syn::spanned::Spanned;
-use syn::{Data, Fields};
+use syn::{Data, Fields, LitStr};
 
 use super::param::param;
 use super::version::version;
 use super::{doc, name, shared};
-use crate::checked::{Derived, Group, Model, Network};
+use crate::checked::{Behaviour, Derived, Group, Model, Network};
 use crate::syntax::{Ctxt, RawField, RawStruct, Role, krate, unraw};
 
 /// Checks a struct that derives `Params`.
@@ -61,7 +61,7 @@ pub(crate) fn model(ctxt: &Ctxt, raw: &RawStruct) -> Model {
         name,
         version,
         migrations,
-        golden: slots.golden.key().map(Ident::span),
+        behaviour: behaviour(ctxt, raw),
         build: slots.build.value().cloned(),
         params_derive: slots.params_derive.value().cloned().unwrap_or_default(),
         networks,
@@ -82,10 +82,10 @@ fn is_complete(raw: &RawStruct) -> bool {
 }
 
 fn network(ctxt: &Ctxt, build: Option<&Ident>, raw: &RawField) -> Option<Network> {
-    let Some((_, Role::Network(with))) = &raw.role else {
+    let Some((_, Role::Network(slots))) = &raw.role else {
         return None;
     };
-    if let (Some(key), Some(_)) = (with.key(), build) {
+    if let (Some(key), Some(_)) = (slots.with.key(), build) {
         let message = format!(
             "`#[atlas(build = …)]` builds every network; remove `with` from `{}`",
             raw.ident
@@ -97,8 +97,75 @@ fn network(ctxt: &Ctxt, build: Option<&Ident>, raw: &RawField) -> Option<Network
         ident: raw.ident.clone(),
         ty: raw.field.ty.clone(),
         name,
-        with: with.value().cloned(),
+        with: slots.with.value().cloned(),
+        golden: slots
+            .golden
+            .value()
+            .map_or(Vec::new(), |(_, shape)| shape.clone()),
+        buffers: slots.buffers.value().map_or(Vec::new(), |names| {
+            names.iter().map(LitStr::value).collect()
+        }),
     })
+}
+
+/// How the behaviour is checked. That is said exactly once: of the whole model, or of each network.
+fn behaviour(ctxt: &Ctxt, raw: &RawStruct) -> Behaviour {
+    let (golden, unchecked) = (&raw.slots.golden, &raw.slots.unchecked);
+    let whole = golden.key().or(unchecked.key());
+    let (mut checked, mut others) = (Vec::new(), Vec::new());
+    for field in &raw.fields {
+        if let Some((_, Role::Network(slots))) = &field.role {
+            match slots.golden.key() {
+                Some(key) => checked.push((key, field, slots)),
+                None => others.push(field),
+            }
+        }
+    }
+    for (key, _, slots) in &checked {
+        if let Some((bracket, shape)) = slots.golden.value()
+            && shape.is_empty()
+        {
+            let message = "expected the shape of an input: `golden = [4, input_size]`";
+            ctxt.push(syn::Error::new(bracket.span.join(), message));
+        }
+        if let Some(whole) = whole {
+            let message =
+                format!("`#[atlas({whole})]` is said of the whole model; remove one of the two");
+            ctxt.error(key, message);
+        }
+    }
+    if let (Some(_), Some(key)) = (golden.key(), unchecked.key()) {
+        ctxt.error(
+            key,
+            "the model is checked by `golden`; remove one of the two",
+        );
+    }
+    match (golden.value(), golden.key(), unchecked.key()) {
+        (Some(Some(path)), _, _) => return Behaviour::Function(path.clone()),
+        (_, Some(key), _) => return Behaviour::Golden(key.span()),
+        (_, _, Some(_)) => return Behaviour::Unchecked,
+        (_, None, None) => {}
+    }
+    if checked.is_empty() && !others.is_empty() && is_complete(raw) {
+        let message = "\
+how the behaviour of this model is checked is not said; write one of
+  `#[network(golden = [4, input_size])]`, on each network: a shape of random inputs, for a candle `Module`
+  `#[atlas(golden = path)]`: a function of the model that gives outputs
+  `#[atlas(golden)]`: the model implements `Golden`
+  `#[atlas(unchecked)]`: a change of an activation, an epsilon or a tokenizer goes unnoticed";
+        ctxt.error(&raw.input.ident, message);
+    }
+    if !checked.is_empty() {
+        for field in others {
+            let message = format!(
+                "how the behaviour of `{}` is checked is not said; write `#[network(golden = […])]` \
+                 here too, or check the whole model by `#[atlas(golden = path)]`",
+                field.ident
+            );
+            ctxt.error(field.ident, message);
+        }
+    }
+    Behaviour::Networks
 }
 
 fn derived(ctxt: &Ctxt, raw: &RawField) -> Option<Derived> {

@@ -1,13 +1,13 @@
 //! Generates what `derive(AtlasModel)` stands for: the struct of the parameters and the impl of the
 //! model.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::ExprPath;
 use syn::spanned::Spanned;
+use syn::{Expr, ExprPath};
 
 use super::{blamed_on, generated, group, scope};
-use crate::checked::{Model, Network};
+use crate::checked::{Behaviour, Model, Network};
 use crate::syntax::unraw;
 
 /// Everything that a struct that derives `AtlasModel` stands for.
@@ -68,7 +68,8 @@ fn implementation(model: &Model) -> TokenStream {
     let (ident, params_ident) = (generated(ident), generated(&params.ident));
     let doc = &params.doc.0;
     let networks = networks.iter().map(|network| &network.name);
-    let (build, migrations, behaviour) = (build(model), migrations(model), behaviour(model));
+    let (build, buffers) = (build(model), buffers(model));
+    let (migrations, behaviour) = (migrations(model), behaviour(model));
     quote! {
         #[automatically_derived]
         impl __atlas::AtlasModel for #ident {
@@ -76,6 +77,8 @@ fn implementation(model: &Model) -> TokenStream {
             const VERSION: u32 = #version;
             const DOC: &'static str = #doc;
             const NETWORKS: &'static [&'static str] = &[#(#networks),*];
+
+            #buffers
 
             type Params = #params_ident;
 
@@ -186,11 +189,102 @@ fn migrations(model: &Model) -> Option<TokenStream> {
     })
 }
 
+fn buffers(model: &Model) -> Option<TokenStream> {
+    let named = model
+        .networks
+        .iter()
+        .filter(|network| !network.buffers.is_empty());
+    let named = named.map(|network| {
+        let (name, buffers) = (&network.name, &network.buffers);
+        quote!((#name, &[#(#buffers),*]))
+    });
+    let named: Vec<_> = named.collect();
+    (!named.is_empty()).then(|| {
+        quote! {
+            const BUFFERS: &'static [(&'static str, &'static [&'static str])] = &[#(#named),*];
+        }
+    })
+}
+
 fn behaviour(model: &Model) -> Option<TokenStream> {
-    let functions = quote_spanned!(model.golden?=> __atlas::GoldenFns::<Self>::new());
+    let functions = match &model.behaviour {
+        Behaviour::Unchecked => return None,
+        Behaviour::Golden(at) => quote_spanned!(*at=> __atlas::by_golden::<Self>()),
+        Behaviour::Function(path) => {
+            let outputs = quote_spanned! {blamed_on(path.span())=>
+                __atlas::golden_outputs(#path(__model))
+            };
+            quote! {
+                __atlas::GoldenFns::new(
+                    |_| ::core::result::Result::Ok(::core::default::Default::default()),
+                    |__model, _| #outputs,
+                )
+            }
+        }
+        Behaviour::Networks => by_networks(model),
+    };
     Some(quote! {
         fn golden() -> ::core::option::Option<__atlas::GoldenFns<Self>> {
             ::core::option::Option::Some(#functions)
         }
     })
+}
+
+/// The check of each network on an input of its shape.
+fn by_networks(model: &Model) -> TokenStream {
+    let inputs = model.networks.iter().map(|network| {
+        let (name, shape) = (&network.name, &network.golden);
+        let mentioned = mentioned(model, shape);
+        quote! {{
+            #mentioned
+            __inputs = __atlas::with_golden_input(__inputs, __model, #name, &[#(#shape),*])?;
+        }}
+    });
+    let outputs = model.networks.iter().map(|network| {
+        let (name, ident) = (&network.name, generated(&network.ident));
+        quote_spanned! {blamed_on(network.ty.span())=>
+            __atlas::golden_forward(&__model.#ident, #name, __inputs)?
+        }
+    });
+    quote! {
+        __atlas::GoldenFns::new(
+            |__model| {
+                let mut __inputs = ::core::default::Default::default();
+                #(#inputs)*
+                ::core::result::Result::Ok(__inputs)
+            },
+            |__model, __inputs| {
+                ::core::result::Result::Ok(::std::vec::Vec::from([#(#outputs),*]))
+            },
+        )
+    }
+}
+
+/// The parameters and derived fields that the expressions name, as locals.
+fn mentioned(model: &Model, expressions: &[Expr]) -> TokenStream {
+    fn collect(tokens: TokenStream, idents: &mut Vec<Ident>) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) if !idents.contains(&ident) => idents.push(ident),
+                TokenTree::Group(group) => collect(group.stream(), idents),
+                _ => {}
+            }
+        }
+    }
+    let mut idents = Vec::new();
+    for expression in expressions {
+        collect(expression.to_token_stream(), &mut idents);
+    }
+    let params = &model.params.params;
+    let locals = idents.iter().filter_map(|ident| {
+        let field = generated(ident);
+        if params.iter().any(|param| param.ident == *ident) {
+            Some(quote!(let #ident = ::core::clone::Clone::clone(&__model.#field);))
+        } else if model.derived.iter().any(|derived| derived.ident == *ident) {
+            Some(quote!(let #ident = &__model.#field;))
+        } else {
+            None
+        }
+    });
+    quote!(#(#locals)*)
 }

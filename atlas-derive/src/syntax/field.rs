@@ -2,7 +2,7 @@
 
 use proc_macro2::Ident;
 use syn::parse::ParseStream;
-use syn::{Attribute, Expr, ExprLit, ExprPath, Field, token};
+use syn::{Attribute, Expr, ExprLit, ExprPath, Field, LitStr, token};
 
 use super::keys::{Keys, suggestion};
 use super::{Ctxt, Derive, Slot, value};
@@ -18,10 +18,19 @@ pub(crate) struct RawField<'a> {
 /// What a field is.
 pub(crate) enum Role {
     Param(Box<ParamSlots>),
-    /// With the function that builds it.
-    Network(Slot<ExprPath>),
+    Network(NetworkSlots),
     /// With the function that computes it.
     Derived(Slot<ExprPath>),
+}
+
+/// The keys of `#[network(…)]`.
+pub(crate) struct NetworkSlots {
+    /// The function that builds it.
+    pub(crate) with: Slot<ExprPath>,
+    /// The shape of the input that its behaviour is checked on.
+    pub(crate) golden: Slot<(token::Bracket, Vec<Expr>)>,
+    /// The tensors that are kept and not optimised.
+    pub(crate) buffers: Slot<Vec<LitStr>>,
 }
 
 /// The keys of `#[param(…)]`.
@@ -52,7 +61,7 @@ const PARAM_KEYS: Keys = Keys {
 };
 const NETWORK_KEYS: Keys = Keys {
     attribute: "#[network]",
-    known: &["with"],
+    known: &["with", "golden", "buffers"],
     elsewhere: None,
 };
 const DERIVED_KEYS: Keys = Keys {
@@ -100,9 +109,13 @@ impl Role {
         if path.is_ident("param") {
             Some(Self::Param(Box::new(ParamSlots::parse(ctxt, attribute))))
         } else if path.is_ident("network") {
-            Some(Self::Network(function(ctxt, NETWORK_KEYS, attribute)))
+            Some(Self::Network(NetworkSlots::parse(ctxt, attribute)))
         } else if path.is_ident("derived") {
-            Some(Self::Derived(function(ctxt, DERIVED_KEYS, attribute)))
+            let mut with = Slot::absent();
+            DERIVED_KEYS.each(ctxt, attribute, |key, input| {
+                with.read(ctxt, key, input, value::function)
+            });
+            Some(Self::Derived(with))
         } else {
             None
         }
@@ -115,6 +128,25 @@ impl Role {
             Self::Network(_) => "#[network]",
             Self::Derived(_) => "#[derived]",
         }
+    }
+}
+
+impl NetworkSlots {
+    fn parse(ctxt: &Ctxt, attribute: &Attribute) -> Self {
+        let mut slots = Self {
+            with: Slot::absent(),
+            golden: Slot::absent(),
+            buffers: Slot::absent(),
+        };
+        NETWORK_KEYS.each(ctxt, attribute, |key, input| {
+            match key.to_string().as_str() {
+                "with" => slots.with.read(ctxt, key, input, value::function),
+                "golden" => slots.golden.read(ctxt, key, input, value::exprs),
+                "buffers" => slots.buffers.read(ctxt, key, input, value::texts),
+                _ => Ok(()),
+            }
+        });
+        slots
     }
 }
 
@@ -147,15 +179,6 @@ impl ParamSlots {
             _ => Ok(()),
         }
     }
-}
-
-/// The value of `with`, the one key of `#[network(…)]` and `#[derived(…)]`.
-fn function(ctxt: &Ctxt, keys: Keys, attribute: &Attribute) -> Slot<ExprPath> {
-    let mut with = Slot::absent();
-    keys.each(ctxt, attribute, |key, input| {
-        with.read(ctxt, key, input, value::function)
-    });
-    with
 }
 
 /// Rust's own field defaults, which are not stable, would be a second place for a default.

@@ -27,6 +27,15 @@ pub(crate) fn flag(key: &Ident, input: ParseStream) -> syn::Result<()> {
     }
 }
 
+/// A key without a value, or `key = path::to::function`.
+pub(crate) fn flag_or_function(key: &Ident, input: ParseStream) -> syn::Result<Option<ExprPath>> {
+    if input.is_empty() || input.peek(Token![,]) {
+        Ok(None)
+    } else {
+        function(key, input).map(Some)
+    }
+}
+
 /// `key = EXPR`.
 pub(crate) fn expr(key: &Ident, input: ParseStream) -> syn::Result<Expr> {
     if !input.peek(Token![=]) {
@@ -109,6 +118,22 @@ pub(crate) fn text(key: &Ident, input: ParseStream) -> syn::Result<LitStr> {
             Err(syn::Error::new_spanned(other, message))
         }
     }
+}
+
+/// `key = ["text", …]`.
+pub(crate) fn texts(key: &Ident, input: ParseStream) -> syn::Result<Vec<LitStr>> {
+    let (_, items) = exprs(key, input)?;
+    let text = |item: Expr| match item {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Ok(text),
+        other => {
+            let message = format!("expected string literals: `{key} = [\"…\"]`");
+            Err(syn::Error::new_spanned(other, message))
+        }
+    };
+    items.into_iter().map(text).collect()
 }
 
 /// `key = Identifier`.

@@ -26,7 +26,7 @@ mod training_note;
 
 use std::process::ExitCode;
 
-use atlas_core::Registry;
+use atlas_core::{AnyModel, Registry};
 use clap::{Parser, Subcommand};
 
 use crate::models::MoleculeAutoencoder;
@@ -70,12 +70,40 @@ enum Command {
     Decode(decode::Args),
     Sample(sample::Args),
     Interpolate(interpolate::Args),
+    #[command(flatten)]
+    OfAnyModel(OfAnyModel),
+}
+
+/// The commands for models of any kind.
+#[derive(Subcommand)]
+enum OfAnyModel {
     Models(models::Args),
     Params(params::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
     Import(import::Args),
+}
+
+impl OfAnyModel {
+    fn run<I: ?Sized + AnyModel + 'static>(&self, registry: &Registry<I>) -> failure::Result {
+        match self {
+            Self::Models(args) => models::run(args, registry),
+            Self::Params(args) => params::run(args, registry),
+            Self::Inspect(args) => inspect::run(args),
+            Self::Verify(args) => verify::run(args, registry),
+            Self::Diff(args) => diff::run(args),
+            Self::Import(args) => import::run(args, registry),
+        }
+    }
+}
+
+/// Look at models and their bundles: what they are, whether they are whole, what differs
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct CliOfAnyModel {
+    #[command(subcommand)]
+    command: OfAnyModel,
 }
 
 /// Runs the command that the arguments of the program name, with the models of `registry`, and
@@ -91,12 +119,32 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
         Command::Decode(args) => decode::run(&args, registry),
         Command::Sample(args) => sample::run(&args, registry),
         Command::Interpolate(args) => interpolate::run(&args, registry),
-        Command::Models(args) => models::run(&args, registry),
-        Command::Params(args) => params::run(&args, registry),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Verify(args) => verify::run(&args, registry),
-        Command::Diff(args) => diff::run(&args),
-        Command::Import(args) => import::run(&args, registry),
+        Command::OfAnyModel(command) => command.run(registry),
     };
+    exit_code(result)
+}
+
+/// Runs those commands that need no molecules (`models`, `params`, `inspect`, `verify`, `diff` and
+/// `import`) with the models of any registry, such as one of classifiers, and returns the program's
+/// exit code.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use atlas_core::{AnyModel, Registry};
+///
+/// fn main() -> ExitCode {
+///     let mut registry = Registry::<dyn AnyModel>::new();
+///     // registry.register::<MyClassifier>(|model| Box::new(model));
+///     atlas_models::cli::main_of_any_model(registry)
+/// }
+/// ```
+///
+/// Wrong usage, `--help` and `--version` end the process at once.
+pub fn main_of_any_model<I: ?Sized + AnyModel + 'static>(registry: Registry<I>) -> ExitCode {
+    exit_code(CliOfAnyModel::parse().command.run(&registry))
+}
+
+fn exit_code(result: failure::Result) -> ExitCode {
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

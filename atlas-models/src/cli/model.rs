@@ -1,15 +1,14 @@
 //! Checks that several commands make of a model and its input.
 
-use atlas_core::Result;
+use atlas_core::{Registry, Result};
 use candle_core::Tensor;
 
 use crate::chem::Smiles;
-use crate::cli::Models;
 use crate::models::{DEFAULT_MODEL, MoleculeAutoencoder};
 
 /// The model that is trained unless another is named: this crate's own default or, where that is
 /// not registered, the only one there is.
-pub fn default_model(models: &Models) -> Option<&'static str> {
+pub fn default_model<I: ?Sized + 'static>(models: &Registry<I>) -> Option<&'static str> {
     let mut names = models.models().map(|model| model.name());
     let is_only = names.len() == 1;
     names.find(|name| is_only || *name == DEFAULT_MODEL)

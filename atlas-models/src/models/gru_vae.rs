@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use atlas_core::prelude::*;
+use atlas_core::random::Dropout;
 use atlas_core::{Error, GoldenInputs, Result};
 use candle_core::Tensor;
 use candle_nn::{Embedding, Module, VarBuilder};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
 use super::Architecture;
@@ -235,10 +234,10 @@ impl GruVae {
         initial: Option<&[Tensor]>,
         step: &mut Step,
     ) -> Result<GruOutput> {
-        let mut generator = ChaCha8Rng::seed_from_u64(step.next_seed());
+        let mut masks = Dropout::seeded(step.next_seed());
         let between = (step.is_training() && self.dropout > 0.0).then_some(LayerDropout {
             rate: self.dropout,
-            generator: &mut generator,
+            masks: &mut masks,
         });
         Ok(gru.forward(packing, input, initial, between)?)
     }

@@ -10,11 +10,18 @@ use crate::chem::Smiles;
 pub use gru_vae::{GruVae, GruVaeParams};
 
 /// What every molecule autoencoder is: a model that can be saved, encodes SMILES to latents,
-/// decodes latents to SMILES, samples from its prior, and can be trained on SMILES.
+/// decodes latents to SMILES, samples from its prior, can be trained on SMILES, and can be shared
+/// among threads.
 ///
 /// Implemented for every type that is all of these.
 pub trait MoleculeAutoencoder:
-    AnyModel + Encoder<Input = Smiles> + Decoder<Output = String> + Sampler + Objective<Input = Smiles>
+    AnyModel
+    + Encoder<Input = Smiles>
+    + Decoder<Output = String>
+    + Sampler
+    + Objective<Input = Smiles>
+    + Send
+    + Sync
 {
 }
 
@@ -24,6 +31,8 @@ impl<M> MoleculeAutoencoder for M where
         + Decoder<Output = String>
         + Sampler
         + Objective<Input = Smiles>
+        + Send
+        + Sync
 {
 }
 

@@ -120,7 +120,7 @@ impl Backward for Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::finite_differences::assert_gradients;
+    use atlas_core::nn::check_gradients;
     use candle_core::Var;
 
     fn logits(rows: usize, vocabulary: usize, scale: f64) -> Result<Tensor> {
@@ -135,7 +135,7 @@ mod tests {
     fn the_gradient_is_that_of_finite_differences() -> Result<()> {
         for targets in [&[3u32][..], &[3, 18, 0, 7, 3], &[7, 2]] {
             let logits = Var::from_tensor(&logits(targets.len(), 19, 3.0)?)?;
-            assert_gradients(&[("logits", &logits)], || {
+            check_gradients(&[("logits", &logits)], || {
                 softmax_cross_entropy(&logits, targets)? * 1.5
             })?;
         }

@@ -187,7 +187,7 @@ pub(super) fn weight_gradient<T: Real>(gradient: Matrix<'_, T>, x: &Tensor) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::finite_differences::assert_gradients;
+    use atlas_core::nn::check_gradients;
     use candle_core::Var;
 
     fn values(shape: (usize, usize), dtype: DType) -> Result<Tensor> {
@@ -203,7 +203,7 @@ mod tests {
         let x = Var::from_tensor(&values((5, 3), DType::F64)?)?;
         let weight = Var::from_tensor(&values((4, 3), DType::F64)?)?;
         let bias = Var::from_tensor(&values((1, 4), DType::F64)?.squeeze(0)?)?;
-        assert_gradients(&[("x", &x), ("weight", &weight), ("bias", &bias)], || {
+        check_gradients(&[("x", &x), ("weight", &weight), ("bias", &bias)], || {
             linear(&x, &weight, Some(&bias))?.sqr()?.sum_all()
         })
     }

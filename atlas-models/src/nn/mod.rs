@@ -11,11 +11,7 @@ mod activation;
 mod blocks;
 mod cross_entropy;
 mod custom_op;
-mod dropout;
-#[cfg(test)]
-mod finite_differences;
 mod gru;
-mod layer_norm;
 mod linear;
 mod matrix;
 mod outer;
@@ -31,9 +27,7 @@ mod simd;
 mod tokens;
 
 pub use cross_entropy::softmax_cross_entropy;
-pub use dropout::dropout;
 pub use gru::{Gru, GruInput, GruOutput, GruState, GruTokenModel, LayerDropout};
-pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use packing::Packing;
 pub use tokens::{Decoding, TokenChoice, TokenModel, decode};

@@ -180,6 +180,27 @@ fn foreign(scene: &Scene) {
 }
 
 #[test]
+fn a_bundle_without_a_behaviour_check_says_so() {
+    let scene = Scene::trained();
+    let bundle = atlas_core::Bundle::open(scene.path("bundle")).unwrap();
+    let mut snapshot = bundle.snapshot().unwrap();
+    snapshot.golden = None;
+    snapshot.model = "unchecked".to_owned();
+    snapshot.save(scene.path("unchecked")).unwrap();
+    let text = scene.atlas("inspect unchecked").success();
+    assert!(text.contains("NOT CHECKED"), "{text}");
+    let inspected = scene.atlas("inspect unchecked --json").json();
+    assert_eq!(inspected["golden"], false);
+    let text = scene.atlas("verify unchecked").success();
+    assert!(
+        text.contains("behaviour not checked: the bundle holds no check"),
+        "{text}"
+    );
+    let verified = scene.atlas("verify unchecked --json").json();
+    assert_eq!(verified["behaviour"], false);
+}
+
+#[test]
 fn a_bundle_of_a_model_that_is_not_known_is_inspected_verified_and_compared() {
     let scene = Scene::trained();
     foreign(&scene);

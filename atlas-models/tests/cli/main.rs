@@ -12,3 +12,4 @@ mod refusals;
 mod resume;
 mod support;
 mod train;
+mod transfer;

@@ -1,51 +1,43 @@
-//! A user's program with a model of its own: `examples/own_model.rs`.
+//! Users' programs with models of their own: `examples/own_model.rs` and `examples/any_model.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
 use crate::support::{MOLECULES, Output, Scene};
 
-/// The program. `cargo test` builds the examples, `cargo test --test cli` does not.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let atlas = Path::new(env!("CARGO_BIN_EXE_atlas"));
-        let folder = atlas.parent().unwrap();
-        let program = folder.join("examples/own_model");
-        let age = |path: &Path| {
-            path.metadata()
-                .and_then(|metadata| metadata.modified())
-                .ok()
-        };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own_model.rs");
-        if age(&program) < age(&source) {
-            let profile = folder.file_name().unwrap().to_str().unwrap();
-            let built = Command::new(env!("CARGO"))
-                .args([
-                    "build",
-                    "--package",
-                    "atlas-models",
-                    "--example",
-                    "own_model",
-                ])
-                .args([
-                    "--profile",
-                    if profile == "debug" { "dev" } else { profile },
-                ])
-                .arg("--target-dir")
-                .arg(folder.parent().unwrap())
-                .status();
-            assert!(built.unwrap().success());
-        }
-        program
-    })
+/// An example as a program. `cargo test` builds the examples, `cargo test --test cli` does not.
+fn program(name: &str) -> PathBuf {
+    // One build at a time.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock();
+    let atlas = Path::new(env!("CARGO_BIN_EXE_atlas"));
+    let folder = atlas.parent().unwrap();
+    let program = folder.join("examples").join(name);
+    let age = |path: &Path| {
+        path.metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    if age(&program) < age(&examples.join(format!("{name}.rs"))) {
+        let profile = folder.file_name().unwrap().to_str().unwrap();
+        let profile = if profile == "debug" { "dev" } else { profile };
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--package", "atlas-models", "--example", name])
+            .args(["--profile", profile])
+            .arg("--target-dir")
+            .arg(folder.parent().unwrap())
+            .status();
+        assert!(built.unwrap().success());
+    }
+    program
 }
 
 fn run(scene: &Scene, arguments: &str) -> Output {
-    scene.run(program(), arguments, "")
+    scene.run(&program("own_model"), arguments, "")
 }
 
 const TRAIN: &str = "train --model token-bag --data tiny.smi --epochs 1 --batch 8 --held-out 4";
@@ -98,4 +90,27 @@ fn the_programs_own_model_learns() {
     };
     let (first, last) = (loss(1), loss(60));
     assert!(last < 0.2 * first, "{first} {last}");
+}
+
+#[test]
+fn a_program_without_molecules_has_the_commands_that_need_none() {
+    let scene = Scene::trained();
+    let run = |arguments: &str| scene.run(&program("any_model"), arguments, "");
+    let models = run("models --json").json();
+    assert_eq!(models[0]["name"], "iris");
+    let params = run("params iris --json").json();
+    assert_eq!(params["parameters"][0]["name"], "species");
+    let inspected = run("inspect bundle --json").json();
+    assert_eq!(inspected["model"], "gru-vae");
+    let verified = run("verify bundle --json").json();
+    assert_eq!(
+        (&verified["whole"], &verified["behaviour"]),
+        (&true.into(), &false.into())
+    );
+    assert!(
+        run("diff bundle bundle")
+            .success()
+            .starts_with("the same model")
+    );
+    assert_eq!(run("encode bundle").code, Some(2));
 }

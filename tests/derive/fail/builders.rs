@@ -4,6 +4,7 @@ use atlas_core::prelude::*;
 use atlas_core::candle_nn::{Linear, Sequential, VarBuilder};
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Model {
     #[param(default = 1)]
     size: usize,
@@ -54,7 +55,7 @@ fn other_arguments(_: VarBuilder, _: &ModelParams) -> Result<Linear> {
 }
 
 #[derive(AtlasModel)]
-#[atlas(build = build)]
+#[atlas(unchecked, build = build)]
 struct Whole {
     #[network]
     net: Linear,

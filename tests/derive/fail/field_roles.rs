@@ -3,6 +3,7 @@
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Roles {
     forgotten: usize,
     #[param]
@@ -33,6 +34,7 @@ struct Group {
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Misspelt {
     #[parm(default = 3)]
     size: usize,

@@ -3,6 +3,7 @@
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Generic<'a, T, const N: usize> {
     #[param]
     sizes: [usize; N],
@@ -11,6 +12,7 @@ struct Generic<'a, T, const N: usize> {
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Where
 where
     u8: Copy,
@@ -20,17 +22,21 @@ where
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Tuple(usize, Net);
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Unit;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 enum Enum {
     A,
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 union Union {
     a: u8,
 }

@@ -3,20 +3,21 @@
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
-#[atlas(name = "")]
+#[atlas(unchecked, name = "")]
 struct Empty {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(name = "Mlp v2")]
+#[atlas(unchecked, name = "Mlp v2")]
 struct Spaced {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Größe {
     #[network]
     net: Net,

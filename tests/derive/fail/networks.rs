@@ -3,16 +3,18 @@
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct None {
     #[param]
     size: usize,
 }
 
 #[derive(AtlasModel)]
-#[atlas(build = build)]
+#[atlas(unchecked, build = build)]
 struct NoneToBuild {}
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Files {
     #[network]
     encoder: Net,
@@ -27,7 +29,7 @@ struct Files {
 }
 
 #[derive(AtlasModel)]
-#[atlas(build = build)]
+#[atlas(unchecked, build = build)]
 struct TwoWays {
     #[network(with = build_encoder)]
     encoder: Net,

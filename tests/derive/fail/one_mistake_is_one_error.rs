@@ -4,7 +4,7 @@ use atlas_core::Result;
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
-#[atlas(params = Sizes)]
+#[atlas(unchecked, params = Sizes)]
 struct Mlp {
     #[param(default = 20, mni = 1)]
     input_size: usize,
@@ -31,6 +31,7 @@ enum Cell {
 
 /// The field without an attribute is a parameter by its looks.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Forgotten {
     size: usize,
     #[network]

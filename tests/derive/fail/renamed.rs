@@ -4,6 +4,7 @@ use atlas::candle_nn::{Linear, VarBuilder, linear};
 use atlas::prelude::*;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Model {
     #[param(default = 1)]
     size: usize,

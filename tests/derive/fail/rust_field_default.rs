@@ -3,6 +3,7 @@
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Model {
     #[param]
     size: usize = 20,

@@ -26,6 +26,7 @@ struct Malformed {
 }
 
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 #[atlas = "mlp"]
 #[param]
 #[network]
@@ -44,14 +45,14 @@ struct Group {
 }
 
 #[derive(AtlasModel)]
-#[atlas(params = OwnName)]
+#[atlas(unchecked, params = OwnName)]
 struct OwnName {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(params_derive = Eq)]
+#[atlas(unchecked, params_derive = Eq)]
 struct Derives {
     #[network]
     net: Net,

@@ -3,70 +3,70 @@
 use atlas_core::prelude::*;
 
 #[derive(AtlasModel)]
-#[atlas(version = 0)]
+#[atlas(unchecked, version = 0)]
 struct Zero {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 99999999999)]
+#[atlas(unchecked, version = 99999999999)]
 struct Large {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 3)]
+#[atlas(unchecked, version = 3)]
 struct NoSteps {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 3, migrate(1 => first))]
+#[atlas(unchecked, version = 3, migrate(1 => first))]
 struct OneMissing {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 4000000000, migrate(2 => second))]
+#[atlas(unchecked, version = 4000000000, migrate(2 => second))]
 struct ManyMissing {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 3, migrate(1 => first, 2 => second, 2 => second, 3 => third))]
+#[atlas(unchecked, version = 3, migrate(1 => first, 2 => second, 2 => second, 3 => third))]
 struct DuplicateAndNew {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(migrate(1 => first))]
+#[atlas(unchecked, migrate(1 => first))]
 struct NoVersion {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 2, migrate(0 => zeroth))]
+#[atlas(unchecked, version = 2, migrate(0 => zeroth))]
 struct StepZero {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 2, migrate(1 => "first"))]
+#[atlas(unchecked, version = 2, migrate(1 => "first"))]
 struct StepOfText {
     #[network]
     net: Net,
 }
 
 #[derive(AtlasModel)]
-#[atlas(version = 2, migrate(1 = first))]
+#[atlas(unchecked, version = 2, migrate(1 = first))]
 struct StepWithoutArrow {
     #[network]
     net: Net,

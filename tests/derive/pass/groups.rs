@@ -35,6 +35,7 @@ fn all_even(sides: &[Side]) -> Result<(), &'static str> {
 
 /// A model of groups.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Autoencoder {
     #[param(nested)]
     encoder: Side,

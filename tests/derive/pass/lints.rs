@@ -78,6 +78,7 @@ pub struct Group {
 
 /// A documented model.
 #[derive(AtlasModel, Debug)]
+#[atlas(unchecked)]
 pub struct Model {
     /// A group.
     #[param(nested)]
@@ -126,7 +127,7 @@ pub struct OldGroup {
 
 /// Nobody should use it.
 #[derive(AtlasModel, Debug)]
-#[atlas(params_derive(Eq))]
+#[atlas(unchecked, params_derive(Eq))]
 #[deprecated = "for the test"]
 pub struct OldModel {
     /// A size.

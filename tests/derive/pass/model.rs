@@ -8,6 +8,7 @@ use candle_nn::{Linear, Module, Sequential, VarBuilder, linear, seq};
 ///
 /// With ReLU.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Mlp {
     /// Features of one input row.
     #[param(default = 20, min = 1)]
@@ -116,6 +117,7 @@ impl Head {
 
 /// Two networks and a value computed from a parameter.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Pair {
     #[network]
     head: Head,
@@ -151,7 +153,7 @@ fn networks_build_themselves_or_with_a_function_and_derived_fields_are_computed(
 
 /// Networks of which one needs the other.
 #[derive(AtlasModel)]
-#[atlas(build = build_tied)]
+#[atlas(unchecked, build = build_tied)]
 struct Tied {
     #[param(default = 2)]
     width: usize,
@@ -172,7 +174,7 @@ fn build_tied(
 
 /// One network, built by the model.
 #[derive(AtlasModel)]
-#[atlas(build = build_alone)]
+#[atlas(unchecked, build = build_alone)]
 struct Alone {
     #[network]
     net: Linear,
@@ -198,6 +200,7 @@ fn one_function_builds_all_networks() {
 
 /// A field may have the name of anything the generated code has a name for.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct Captured {
     #[param(default = 1)]
     params: usize,
@@ -228,6 +231,7 @@ fn names_of_fields_and_functions_do_not_meet_the_generated_code() {
 fn a_model_can_be_declared_in_a_function() {
     /// Local.
     #[derive(AtlasModel)]
+    #[atlas(unchecked)]
     struct Local {
         #[param(default = WIDTH)]
         width: usize,

@@ -8,6 +8,7 @@ use serde_json::json;
 /// Keywords all over.
 #[allow(non_camel_case_types)]
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct r#match {
     #[param(default = 1)]
     r#type: usize,
@@ -42,7 +43,7 @@ macro_rules! declare {
     ($name:ident = $text:literal, $params:ident, $size:ident: $ty:ty = $default:expr) => {
         /// By a macro.
         #[derive(AtlasModel)]
-        #[atlas(name = $text, params = $params)]
+        #[atlas(unchecked, name = $text, params = $params)]
         struct $name {
             #[param(default = $default, min = LEAST, check = is_small)]
             $size: $ty,
@@ -93,6 +94,7 @@ fn a_macro_can_declare_a_model() {
 
 /// Its name is kebab-case unless it is given.
 #[derive(AtlasModel)]
+#[atlas(unchecked)]
 struct HTTPHead2d {
     #[network(with = net)]
     net: Linear,
@@ -118,6 +120,7 @@ mod upper_case {
     /// The lints that the struct allows are allowed for what stands for it.
     #[allow(non_snake_case)]
     #[derive(AtlasModel)]
+    #[atlas(unchecked)]
     pub(super) struct UpperCase {
         #[param(default = 3, min = 1)]
         pub(super) K: usize,

@@ -27,7 +27,7 @@ struct Group {
 
 /// In `self::…`.
 #[derive(AtlasModel)]
-#[atlas(crate = self::facade::atlas)]
+#[atlas(unchecked, crate = self::facade::atlas)]
 struct Model {
     #[param(nested)]
     group: Group,

@@ -74,7 +74,7 @@ fn check_group(_: &Group) -> ::std::result::Result<(), &'static str> {
 
 /// A model.
 #[derive(::atlas_core::AtlasModel)]
-#[atlas(version = 2, migrate(1 => migrate))]
+#[atlas(unchecked, version = 2, migrate(1 => migrate))]
 struct Model {
     #[param(nested)]
     group: Group,

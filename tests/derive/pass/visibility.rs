@@ -6,6 +6,7 @@ pub mod inner {
 
     /// Fields of every visibility.
     #[derive(AtlasModel)]
+    #[atlas(unchecked)]
     pub struct Model {
         #[param(default = 1)]
         pub public: usize,
@@ -27,6 +28,7 @@ pub mod inner {
 
     /// Of the crate alone.
     #[derive(AtlasModel)]
+    #[atlas(unchecked)]
     pub(crate) struct Narrow {
         #[network(with = narrow)]
         pub(super) net: Linear,

@@ -19,7 +19,7 @@ use zip::{CompressionMethod, ZipWriter};
 /// The tensors of a linear layer.
 #[expect(dead_code, reason = "the network is built, and not run")]
 #[derive(AtlasModel)]
-#[atlas(name = "imported")]
+#[atlas(unchecked, name = "imported")]
 struct Imported {
     #[param(default = 3, min = 1)]
     width: usize,

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use atlas_core::{Bundle, LoadOptions, torch};
+use atlas_core::{AnyModel, Bundle, LoadOptions, Registry, torch};
 use candle_core::DType;
 use serde_json::json;
 
-use crate::cli::Models;
 use crate::cli::failure::Result;
 use crate::cli::save_check;
 use crate::cli::terminal::output;
@@ -42,7 +41,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, models: &Models) -> Result {
+pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, models: &Registry<I>) -> Result {
     save_check::check(&args.out)?;
     let known = models.model(&args.model)?;
     let (name, version) = (known.name(), known.version());

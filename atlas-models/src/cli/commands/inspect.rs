@@ -85,7 +85,7 @@ fn to_text(bundle: &Bundle) -> String {
     let golden = if bundle.has_golden() {
         "stored; a load checks it unless it is told not to"
     } else {
-        "not checked"
+        "NOT CHECKED: the model is declared without a check, so a change of its code goes unnoticed"
     };
     text += &pairs([
         ("bundle", bundle.path().display().to_string()),

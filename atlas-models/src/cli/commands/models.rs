@@ -1,8 +1,8 @@
 //! `atlas models`: the architectures, a line each.
 
+use atlas_core::Registry;
 use serde_json::json;
 
-use crate::cli::Models;
 use crate::cli::failure::Result;
 use crate::cli::model::default_model;
 use crate::cli::terminal::output;
@@ -23,7 +23,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, models: &Models) -> Result {
+pub fn run<I: ?Sized + 'static>(args: &Args, models: &Registry<I>) -> Result {
     if args.json {
         let default = default_model(models);
         let models = models.models().map(|model| {

@@ -1,10 +1,9 @@
 //! `atlas params`: the parameters of an architecture.
 
-use atlas_core::Params as _;
 use atlas_core::params::{Field, Kind, Schema};
+use atlas_core::{Params as _, Registry};
 use serde_json::{Value, json};
 
-use crate::cli::Models;
 use crate::cli::failure::Result;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
@@ -36,7 +35,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, models: &Models) -> Result {
+pub fn run<I: ?Sized + 'static>(args: &Args, models: &Registry<I>) -> Result {
     let (name, version, schema) = match &args.model {
         Some(model) => {
             let entry = models.model(model)?;

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use atlas_core::{Bundle, Error};
+use atlas_core::{Bundle, Error, Registry};
 use serde_json::{Value, json};
 
-use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::{bytes, count};
@@ -19,8 +18,8 @@ Examples:
 ///
 /// Reads every byte, names everything that is wrong, and then loads the model, which compares
 /// every tensor with what the model asks for and recomputes the outputs that were saved with it.
-/// Of a model that this program does not have, the files are checked. The exit code is 1 if
-/// anything is wrong.
+/// Of a model that this program does not have, the files are checked; where the behaviour was not
+/// checked, that is said. The exit code is 1 if anything is wrong.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -32,7 +31,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, models: &Models) -> Result {
+pub fn run<I: ?Sized + 'static>(args: &Args, models: &Registry<I>) -> Result {
     // If a training process saves over the bundle meanwhile, the new one is looked at.
     let checked = Bundle::read(&args.bundle, |bundle| {
         let findings = findings(args, bundle, models);
@@ -69,7 +68,7 @@ impl From<Error> for Problem {
 }
 
 /// What is wrong with the files, and with the model that is in them.
-fn findings(args: &Args, bundle: &Bundle, models: &Models) -> Vec<Error> {
+fn findings<I: ?Sized + 'static>(args: &Args, bundle: &Bundle, models: &Registry<I>) -> Vec<Error> {
     let mut findings = bundle.findings();
     if is_known(bundle, models)
         && let Err(error) = models.load(&args.bundle)
@@ -84,13 +83,19 @@ fn findings(args: &Args, bundle: &Bundle, models: &Models) -> Vec<Error> {
 }
 
 /// Whether this program has the bundle's model, and so can check its behaviour.
-fn is_known(bundle: &Bundle, models: &Models) -> bool {
+fn is_known<I: ?Sized + 'static>(bundle: &Bundle, models: &Registry<I>) -> bool {
     models.model(bundle.model()).is_ok()
 }
 
-fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error], models: &Models) -> Result {
+fn report<I: ?Sized + 'static>(
+    args: &Args,
+    bundle: Option<&Bundle>,
+    findings: &[Error],
+    models: &Registry<I>,
+) -> Result {
     let is_whole = findings.is_empty();
-    let behaviour = is_whole && bundle.is_some_and(|bundle| is_known(bundle, models));
+    let is_known = bundle.is_some_and(|bundle| is_known(bundle, models));
+    let behaviour = is_whole && is_known && bundle.is_some_and(Bundle::has_golden);
     if args.json {
         let texts = findings.iter().map(|finding| finding.to_string());
         output::print_json(&json!({
@@ -102,7 +107,7 @@ fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error], models: &Mod
             "findings": texts.collect::<Value>(),
         }))?;
     } else if let Some(bundle) = bundle.filter(|_| is_whole) {
-        output::print(&summary(args, bundle, behaviour))?;
+        output::print(&summary(args, bundle, is_known))?;
     } else {
         let lines = findings.iter().map(|finding| format!("{finding}\n"));
         output::print(&lines.collect::<String>())?;
@@ -114,7 +119,7 @@ fn report(args: &Args, bundle: Option<&Bundle>, findings: &[Error], models: &Mod
     }
 }
 
-fn summary(args: &Args, bundle: &Bundle, behaviour: bool) -> String {
+fn summary(args: &Args, bundle: &Bundle, is_known: bool) -> String {
     let sizes = bundle.networks().map(|network| network.bytes());
     let size = sizes.fold(0, u64::saturating_add);
     let mut line = format!(
@@ -126,7 +131,9 @@ fn summary(args: &Args, bundle: &Bundle, behaviour: bool) -> String {
         bytes(size),
         bundle.digest(),
     );
-    if !behaviour {
+    if !bundle.has_golden() {
+        line += "behaviour not checked: the bundle holds no check\n";
+    } else if !is_known {
         line += &format!(
             "behaviour not checked: this program has no model `{}`\n",
             bundle.model()

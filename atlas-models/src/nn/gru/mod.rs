@@ -10,12 +10,11 @@ mod tests;
 mod token_model;
 mod weights;
 
-use super::dropout::dropout;
 use super::packing::Packing;
+use atlas_core::random::Dropout;
 use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use input::LayerInput;
-use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use weights::{LayerWeights, check_shape};
 
@@ -63,7 +62,7 @@ pub struct LayerDropout<'a> {
     /// The share of units dropped.
     pub rate: f64,
     /// Where the masks come from.
-    pub generator: &'a mut ChaCha8Rng,
+    pub masks: &'a mut Dropout,
 }
 
 /// What a [`Gru`] computes.
@@ -140,8 +139,8 @@ impl Gru {
             let entering = match (rows, &mut dropout) {
                 (None, _) => weights.first_input(packing, input)?,
                 (Some(rows), None) => weights.dense_input(rows),
-                (Some(rows), Some(LayerDropout { rate, generator })) => {
-                    weights.dense_input(self::dropout(&rows, *rate, generator)?)
+                (Some(rows), Some(LayerDropout { rate, masks })) => {
+                    weights.dense_input(masks.apply(&rows, *rate)?)
                 }
             };
             let states = initial.map(|initial| &initial[index]);

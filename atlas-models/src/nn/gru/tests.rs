@@ -1,6 +1,6 @@
 use super::*;
-use crate::nn::finite_differences::assert_gradients;
 use crate::nn::simd::InstructionSet;
+use atlas_core::nn::check_gradients;
 use candle_core::{Device, Var};
 use candle_nn::VarMap;
 use rand::{Rng, SeedableRng};
@@ -125,7 +125,7 @@ fn gradients_of_dense_inputs_are_those_of_finite_differences() -> Result<()> {
             .collect();
         checked.push(("rows", &case.rows));
         checked.extend(case.initial.iter().map(|states| ("initial", states)));
-        assert_gradients(&checked, || {
+        check_gradients(&checked, || {
             let input = GruInput::Rows(&case.rows);
             loss(&gru.forward(&case.packing, input, Some(&case.initial()), None)?)
         })?;
@@ -144,7 +144,7 @@ fn gradients_of_token_inputs_are_those_of_finite_differences() -> Result<()> {
             .collect();
         checked.extend([("embedding", &case.embedding), ("constant", &case.constant)]);
         checked.extend(case.initial.iter().map(|states| ("initial", states)));
-        assert_gradients(&checked, || {
+        check_gradients(&checked, || {
             loss(&gru.forward(&case.packing, case.tokens(), Some(&case.initial()), None)?)
         })?;
     }

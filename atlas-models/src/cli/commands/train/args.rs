@@ -9,10 +9,11 @@ Examples:
   atlas train --data zinc.smi --set latent_size=64 --set dropout=0.1 --weight kl=0.1
   atlas train --data zinc.smi --params params.json --epochs 50 --json | jq .held_out.exact_share
   atlas train --data zinc.smi --train-set 'annealing.weights=[\"kl\"]' --train-set schedule=step
+  atlas train --data mine.smi --out runs/mine --from runs/zinc
   atlas train --resume --out runs/zinc
 
-Parameters are the model's defaults or, without --data, smaller ones that suit the built-in
-molecules; then those of the --params file; then those of --set. The last line printed is the
+Parameters are the model's defaults, those of the --from bundle or, without --data, smaller ones that
+suit the built-in molecules; then those of the --params file; then those of --set. The last line printed is the
 bundle's path and how many held-out molecules it reconstructs.
 
 Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
@@ -91,6 +92,13 @@ pub struct ModelArgs {
     /// Set a parameter of the model; `atlas params MODEL` lists them. Can be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// Start from the weights of this bundle; with the same architecture its parameters, too, are
+    /// taken unless --params or --set say otherwise, and the vocabulary in any case
+    #[arg(long, value_name = "BUNDLE")]
+    pub from: Option<PathBuf>,
+    /// Take this network alone from the --from bundle; the others start fresh. Can be repeated
+    #[arg(long, value_name = "NETWORK", requires = "from")]
+    pub take: Vec<String>,
     /// JSON object of parameters of the model
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
@@ -121,7 +129,8 @@ pub struct TrainingArgs {
     /// Weigh a part of the loss. Can be repeated
     #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_weight)]
     pub weight: Vec<(String, f64)>,
-    /// Leave a network as it starts; `atlas inspect` lists networks. Can be repeated
+    /// Leave a network, or a tensor or module of it (`encoder/gru`), as it starts; `atlas inspect
+    /// --json` lists them. Can be repeated
     #[arg(long, value_name = "NETWORK")]
     pub freeze: Vec<String>,
 }

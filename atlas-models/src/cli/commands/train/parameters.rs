@@ -13,20 +13,27 @@ use crate::cli::problems::Problems;
 use crate::data::Molecules;
 use crate::models::{self, MoleculeAutoencoder, VOCABULARY};
 
-/// The parameters that do not have their defaults: those for the built-in molecules if these are
-/// trained on, then those of the file, then those of the command line, and the vocabulary of the
+/// The parameters that do not have their defaults: those of the model that this one starts from, or
+/// those for the built-in molecules if these are trained on; then those of the file, then those of the command line, and the vocabulary of the
 /// data unless one of these has it.
 pub fn overrides(
     args: &Args,
     model: &RegisteredModel<dyn MoleculeAutoencoder>,
+    source: Option<&dyn MoleculeAutoencoder>,
     data: Option<&Molecules>,
     problems: &mut Problems,
 ) -> Value {
     let schema = model.schema();
-    let base = if args.data.file.is_none() {
-        models::built_in_overrides(model.name())
-    } else {
-        json!({})
+    let base = match source {
+        Some(source) if source.name() == model.name() => source.params_json(),
+        // Its tensors know no other tokens.
+        Some(source) if schema.field(VOCABULARY).is_some() => {
+            let params = source.params_json();
+            let vocabulary = params.get(VOCABULARY).cloned();
+            vocabulary.map_or(json!({}), |vocabulary| json!({ VOCABULARY: vocabulary }))
+        }
+        None if args.data.file.is_none() => models::built_in_overrides(model.name()),
+        _ => json!({}),
     };
     let mut overrides = given_over(base, args, &schema, problems);
     let needs_vocabulary =

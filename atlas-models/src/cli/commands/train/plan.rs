@@ -78,20 +78,32 @@ impl Plan {
 
     /// A run from the beginning.
     fn begun(args: &Args, models: &Models, out: PathBuf, folder: PathBuf) -> Result<(Self, Model)> {
-        let entry = models.model(model_name(args, models)?)?;
         let mut problems = Problems::default();
+        let source = args.model.from.as_ref();
+        let source = source.and_then(|path| problems.take(models.load(path)));
+        let entry = models.model(match (&args.model.name, &source) {
+            (None, Some(source)) => source.name(),
+            _ => model_name(args, models)?,
+        })?;
         let settings = Settings::new(args, &mut problems);
         let checked = Checked::new(args, &settings, &out, &mut problems);
         let check_free = || RunFolder::check_free(&folder, args.restart);
         problems.take(check_free());
         let data = problems.take(read(args, &settings));
-        let overrides = parameters::overrides(args, entry, data.as_ref(), &mut problems);
+        let overrides =
+            parameters::overrides(args, entry, source.as_deref(), data.as_ref(), &mut problems);
         if let Some(data) = &data {
             check_held_out(&settings, data, &mut problems);
         }
         let data = problems.into_result(PREVENTED, data)?;
         let options = CreateOptions::new().seed(settings.seed);
         let mut model = models.create(entry.name(), &overrides, options)?;
+        if let Some((path, source)) = args.model.from.as_ref().zip(source) {
+            let networks: Vec<&str> = args.model.take.iter().map(String::as_str).collect();
+            model
+                .take_from(&source.snapshot()?, &networks)
+                .map_err(|error| error.within(format_args!("--from {}", path.display())))?;
+        }
         let open_folder = || {
             let opened = RunFolder::open(folder.clone())?;
             // Another run may have begun there while the data were read.
@@ -126,6 +138,9 @@ impl Plan {
         if let Some(other) = name.filter(|name| *name != model.name()) {
             let name = model.name();
             problems.add(format_args!("--model {other}: the run trains `{name}`"));
+        }
+        if let Some(path) = &args.model.from {
+            check_source(path, &args.model.take, &*model, &mut problems);
         }
         settings.data = args.data.file.clone().or(settings.data);
         let checked = Checked::new(args, &settings, &out, &mut problems);
@@ -188,6 +203,31 @@ impl Plan {
             out,
             folder: open_folder()?,
         })
+    }
+}
+
+/// Notes if a run was not begun from this bundle and with these networks of it.
+fn check_source(
+    path: &Path,
+    networks: &[String],
+    model: &dyn MoleculeAutoencoder,
+    problems: &mut Problems,
+) {
+    let Some(bundle) = problems.take(Bundle::open(path)) else {
+        return;
+    };
+    let begun = model.provenance().notes().get("started_from");
+    let digest = begun.and_then(|note| note["digest"].as_str());
+    if digest != Some(bundle.digest()) {
+        let path = path.display();
+        problems.add(format_args!(
+            "--from {path}: the run was not begun from this bundle"
+        ));
+    } else if !networks.is_empty() && begun.is_some_and(|note| note["taken"] != json!(networks)) {
+        let taken = begun
+            .map(|note| note["taken"].to_string())
+            .unwrap_or_default();
+        problems.add(format_args!("--take: the run was begun with {taken}"));
     }
 }
 

@@ -1,28 +1,46 @@
-//! Dropout whose masks come from a generator of the caller's.
+//! [`Dropout`]: masks that depend on a seed.
 
 use candle_core::{DType, Result, Tensor, WithDType, bail};
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// Sets each element to zero with probability `rate` and scales the others by
-/// `1 / (1 - rate)` (Srivastava et al. 2014). The mask is drawn on the CPU, one draw
-/// an element in order, so it is the same on every device.
+/// Dropout (Srivastava et al. 2014) whose masks depend on a seed and on how many elements it has
+/// been applied to, and on nothing else. `candle_nn::Dropout` draws from a generator that cannot be
+/// seeded: two runs of one seed give two models.
 ///
-/// # Errors
-///
-/// `rate` is not in `[0, 1)`.
-pub fn dropout(x: &Tensor, rate: f64, generator: &mut ChaCha8Rng) -> Result<Tensor> {
-    if !(0.0..1.0).contains(&rate) {
-        bail!("a dropout rate of {rate}, expected one in [0, 1)")
+/// [`Step::dropout`](crate::Step::dropout) is the short form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    generator: ChaCha8Rng,
+}
+
+impl Dropout {
+    /// Dropout with the masks of this seed, such as [`Step::next_seed`](crate::Step::next_seed).
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            generator: ChaCha8Rng::seed_from_u64(seed),
+        }
     }
-    if rate == 0.0 {
-        return Ok(x.clone());
+
+    /// Sets each element to zero with probability `rate` and scales the others by `1 / (1 - rate)`.
+    /// The mask is drawn on the CPU, one draw an element in order, so it is the same on every
+    /// device.
+    ///
+    /// # Errors
+    /// If `rate` is not in `[0, 1)`.
+    pub fn apply(&mut self, x: &Tensor, rate: f64) -> Result<Tensor> {
+        if !(0.0..1.0).contains(&rate) {
+            bail!("a dropout rate of {rate}, expected one in [0, 1)")
+        }
+        if rate == 0.0 {
+            return Ok(x.clone());
+        }
+        let mask = match x.dtype() {
+            DType::F64 => mask::<f64>(x, rate, &mut self.generator)?,
+            _ => mask::<f32>(x, rate, &mut self.generator)?,
+        };
+        x * mask.to_dtype(x.dtype())?
     }
-    let mask = match x.dtype() {
-        DType::F64 => mask::<f64>(x, rate, generator)?,
-        _ => mask::<f32>(x, rate, generator)?,
-    };
-    x * mask.to_dtype(x.dtype())?
 }
 
 /// What each element of `x` is multiplied with.
@@ -31,7 +49,7 @@ fn mask<T: WithDType>(x: &Tensor, rate: f64, generator: &mut ChaCha8Rng) -> Resu
     let threshold = (rate * (u32::MAX as f64 + 1.0)) as u64;
     let mask: Vec<T> = (0..x.elem_count())
         .map(|_| {
-            let dropped = (generator.random::<u32>() as u64) < threshold;
+            let dropped = u64::from(generator.next_u32()) < threshold;
             if dropped { T::zero() } else { scale }
         })
         .collect();
@@ -40,16 +58,15 @@ fn mask<T: WithDType>(x: &Tensor, rate: f64, generator: &mut ChaCha8Rng) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::nn::finite_differences::assert_gradients;
     use candle_core::{Device, Var};
-    use rand::SeedableRng;
+
+    use super::*;
 
     #[test]
     fn a_seed_gives_one_mask_and_the_gradient_passes_through_it() -> Result<()> {
         let x = Var::ones((40, 50), DType::F32, &Device::Cpu)?;
-        let once = dropout(&x, 0.25, &mut ChaCha8Rng::seed_from_u64(3))?;
-        let again = dropout(&x, 0.25, &mut ChaCha8Rng::seed_from_u64(3))?;
+        let once = Dropout::seeded(3).apply(&x, 0.25)?;
+        let again = Dropout::seeded(3).apply(&x, 0.25)?;
         let values = once.flatten_all()?.to_vec1::<f32>()?;
         assert_eq!(values, again.flatten_all()?.to_vec1::<f32>()?);
         let dropped = values.iter().filter(|&&value| value == 0.0).count();
@@ -65,16 +82,16 @@ mod tests {
         Ok(())
     }
 
-    fn generator() -> ChaCha8Rng {
-        ChaCha8Rng::seed_from_u64(11)
+    fn seeded() -> Dropout {
+        Dropout::seeded(11)
     }
 
     #[test]
     fn the_gradient_is_that_of_finite_differences() -> Result<()> {
         let values: Vec<f64> = (0..30).map(|i| (i * 7 % 30) as f64 / 15.0 - 1.0).collect();
         let x = Var::from_tensor(&Tensor::from_vec(values, (2, 3, 5), &Device::Cpu)?)?;
-        assert_gradients(&[("x", &x)], || {
-            dropout(&x, 0.4, &mut generator())?.powf(2.0)?.sum_all()
+        crate::nn::check_gradients(&[("x", &x)], || {
+            seeded().apply(&x, 0.4)?.powf(2.0)?.sum_all()
         })
     }
 
@@ -82,7 +99,7 @@ mod tests {
     fn a_kept_element_and_its_gradient_are_scaled_exactly() -> Result<()> {
         let x = Var::ones(1000, DType::F64, &Device::Cpu)?;
         for rate in [0.1, 0.3, 0.5, 0.9] {
-            let y = dropout(&x, rate, &mut generator())?;
+            let y = seeded().apply(&x, rate)?;
             let gradients = y.sum_all()?.backward()?;
             let gradient = gradients.get(&x).unwrap().to_vec1::<f64>()?;
             let y = y.to_vec1::<f64>()?;
@@ -96,21 +113,21 @@ mod tests {
 
     #[test]
     fn the_mask_is_one_draw_an_element_whatever_the_type_and_shape() -> Result<()> {
-        let kept = |shape: &[usize], dtype, generator: &mut ChaCha8Rng| -> Result<Vec<bool>> {
+        let kept = |shape: &[usize], dtype, dropout: &mut Dropout| -> Result<Vec<bool>> {
             let x = Tensor::ones(shape, dtype, &Device::Cpu)?;
-            let y = dropout(&x, 0.5, generator)?.to_dtype(DType::F64)?;
+            let y = dropout.apply(&x, 0.5)?.to_dtype(DType::F64)?;
             let elements = y.flatten_all()?.to_vec1::<f64>()?;
             Ok(elements.into_iter().map(|element| element != 0.0).collect())
         };
-        let expected = kept(&[60], DType::F32, &mut generator())?;
+        let expected = kept(&[60], DType::F32, &mut seeded())?;
         for dtype in [DType::F64, DType::F16, DType::BF16] {
-            assert_eq!(kept(&[3, 4, 5], dtype, &mut generator())?, expected);
+            assert_eq!(kept(&[3, 4, 5], dtype, &mut seeded())?, expected);
         }
-        let mut continued = generator();
+        let mut continued = seeded();
         let mut parts = kept(&[7], DType::F64, &mut continued)?;
         parts.extend(kept(&[53], DType::F32, &mut continued)?);
         assert_eq!(parts, expected);
-        let mut other = ChaCha8Rng::seed_from_u64(12);
+        let mut other = Dropout::seeded(12);
         assert_ne!(kept(&[60], DType::F32, &mut other)?, expected);
         Ok(())
     }
@@ -118,10 +135,10 @@ mod tests {
     #[test]
     fn a_rate_of_zero_gives_the_input_and_draws_nothing() -> Result<()> {
         let x = Tensor::arange(0f32, 9.0, &Device::Cpu)?;
-        let mut used = generator();
-        let y = dropout(&x, 0.0, &mut used)?;
+        let mut used = seeded();
+        let y = used.apply(&x, 0.0)?;
         assert_eq!(y.to_vec1::<f32>()?, x.to_vec1::<f32>()?);
-        assert_eq!(used, generator());
+        assert_eq!(used, seeded());
         Ok(())
     }
 
@@ -129,7 +146,7 @@ mod tests {
     fn a_rate_outside_zero_to_one_is_an_error() {
         let x = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
         for rate in [-0.1, 1.0, f64::NAN] {
-            let error = dropout(&x, rate, &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err();
+            let error = Dropout::seeded(0).apply(&x, rate).unwrap_err();
             assert!(error.to_string().contains("dropout rate"), "{error}");
         }
     }

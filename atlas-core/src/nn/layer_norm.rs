@@ -1,7 +1,5 @@
-//! Layer normalisation that gradients pass through.
-//!
-//! `candle_nn::LayerNorm` runs an operation without a backward pass where its input is contiguous:
-//! everything below it stays as it was initialised. This one is composed of operations that have one.
+//! Layer normalisation that gradients pass through: composed of operations that have a backward
+//! pass, where `candle_nn::LayerNorm` runs one that has none if its input is contiguous.
 
 use candle_core::{D, DType, Module, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
@@ -69,7 +67,7 @@ impl Module for LayerNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::finite_differences::assert_gradients;
+    use crate::nn::check_gradients;
     use candle_core::{Device, Var};
     use candle_nn::VarMap;
 
@@ -111,7 +109,7 @@ mod tests {
             let x = Var::from_tensor(&values(3, shape, 2.0, DType::F64)?)?;
             let factors = values(4, shape, 3.0, DType::F64)?;
             let checked = [("x", &x), ("weight", &weight), ("bias", &bias)];
-            assert_gradients(&checked, || (norm.forward(&x)? * &factors)?.sum_all())?;
+            check_gradients(&checked, || (norm.forward(&x)? * &factors)?.sum_all())?;
         }
         Ok(())
     }
