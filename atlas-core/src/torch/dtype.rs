@@ -17,7 +17,7 @@ pub(super) struct TorchDtype {
 /// Name, bytes, class of its typed storages (empty if there is none), dtype in a bundle.
 type Row = (&'static str, usize, &'static str, Option<DType>);
 
-const DTYPES: [Row; 21] = [
+const DTYPES: [Row; 26] = [
     ("float64", 8, "DoubleStorage", Some(DType::F64)),
     ("float32", 4, "FloatStorage", Some(DType::F32)),
     ("float16", 2, "HalfStorage", Some(DType::F16)),
@@ -39,6 +39,11 @@ const DTYPES: [Row; 21] = [
     ("float8_e5m2", 1, "", None),
     ("float8_e5m2fnuz", 1, "", None),
     ("float8_e8m0fnu", 1, "", None),
+    ("qint8", 1, "QInt8Storage", None),
+    ("quint8", 1, "QUInt8Storage", None),
+    ("qint32", 4, "QInt32Storage", None),
+    ("quint4x2", 1, "QUInt4x2Storage", None),
+    ("quint2x4", 1, "QUInt2x4Storage", None),
 ];
 
 impl TorchDtype {

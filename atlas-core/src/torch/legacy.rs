@@ -4,32 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 
+use super::byte_order_refused;
 use super::pickle::{self, Pickle};
 use super::storages::Storages;
 use super::values::Value;
 
-/// 0x1950a86a20f9469cfc6c, little-endian.
-const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-/// How the pickle of the magic number begins: protocol 2, an integer of ten bytes.
-const BEGINNING: [u8; 4] = [0x80, 2, 0x8a, 10];
 /// The one version of the layout.
 const VERSION: i64 = 1001;
 /// The bytes before a storage: the number of its elements.
 const COUNT: u64 = 8;
-
-/// Whether the file begins as such files do.
-pub(super) fn is_legacy(file: &mut File) -> Result<bool, String> {
-    let mut beginning = Vec::new();
-    let read = file
-        .take(BEGINNING.len() as u64)
-        .read_to_end(&mut beginning);
-    read.and_then(|_| file.rewind())
-        .map_err(|error| error.to_string())?;
-    Ok(beginning == BEGINNING)
-}
 
 /// The bytes that the pickles at the beginning of the file are in.
 pub(super) fn head(file: &mut File) -> Result<Vec<u8>, String> {
@@ -57,7 +43,7 @@ impl<'a> Pickles<'a> {
             at += pickle.length;
             Ok::<_, String>(pickle)
         };
-        if !matches!(next()?.root, Value::Long(magic) if magic == MAGIC) {
+        if !matches!(next()?.root, Value::Magic) {
             return Err("it has not the magic number of `torch.save`".to_owned());
         }
         match next()?.root {
@@ -94,7 +80,7 @@ fn check_machine(machine: &Pickle<'_>) -> Result<(), String> {
     if items.iter().any(is_little) {
         Ok(())
     } else {
-        Err("its byte order is `big`; only little-endian is read".to_owned())
+        Err(byte_order_refused("big"))
     }
 }
 
@@ -120,7 +106,7 @@ impl LegacyStorages {
         for key in &pickles.keys {
             let element = sizes.get(key);
             let element = element.ok_or_else(|| format!("no tensor is in its storage `{key}`"))?;
-            let cut_off = || format!("storage `{key}` is cut off");
+            let cut_off = || format!("storage `{key}` is cut off: copy or download the file again");
             let mut count = [0; COUNT as usize];
             file.read_exact_at(&mut count, at).map_err(|_| cut_off())?;
             let bytes = u64::from_le_bytes(count).checked_mul(*element as u64);

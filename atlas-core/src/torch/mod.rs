@@ -1,10 +1,14 @@
-//! Models of the Python system that came before: `args.json` and a `NAME.pt` for each network.
+//! What Python programs save with PyTorch: the tensors of a file ([`state_dict`]), and models of
+//! `args.json` and a `NAME.pt` for each network ([`read`]).
 
 mod archive;
 mod args;
+mod calls;
 mod dtype;
+mod layout;
 mod legacy;
 mod pickle;
+mod state_dict;
 mod storages;
 mod tensor_ref;
 mod torch_file;
@@ -15,6 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
+use candle_core::Tensor;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Problem, Report, Result};
@@ -25,19 +30,18 @@ use crate::tensors::Tensors;
 const ARGS: &str = "args.json";
 /// The topic of the note that an import leaves in the provenance.
 const NOTE: &str = "imported";
+/// What to do about most files that are refused.
+const SAVE: &str = "save `model.state_dict()` with `torch.save`";
 
 /// The snapshot of a model that a Python program left in the folder at `path`: `args.json` with
 /// every parameter, and for each of these networks a `NAME.pt`, the `state_dict` of its module as
 /// `torch.save` writes it.
 ///
-/// The folder holds these files and no others. They are read as data: a file that asks for
-/// anything but tensors is refused. Whether parameters and tensors are exactly those of the model,
+/// The folder holds these files and no others. Each `NAME.pt` is read by [`state_dict`]. Whether
+/// parameters and tensors are exactly those of the model,
 /// [`Model::from_snapshot`](crate::Model::from_snapshot) checks. The snapshot is of dtype f32,
-/// unless you set [another](Snapshot::dtype); nothing is converted.
-///
-/// Of PyTorch's dtypes that no bundle holds, `bool` becomes u8, `int8` i16 and `uint16` u32, with
-/// the same values; complex numbers, `uint64` and the floats of eight bits are refused. The
-/// provenance notes the digest of each file.
+/// unless you set [another](Snapshot::dtype); nothing is converted. The provenance notes the digest
+/// of each file.
 ///
 /// ```no_run
 /// # use atlas_core::prelude::*;
@@ -76,6 +80,45 @@ pub fn read(
     snapshot.networks = read_networks(path, networks, &mut sources)?;
     snapshot.provenance.note(NOTE, json!({ "files": sources }));
     Ok(snapshot)
+}
+
+/// The tensors of the file at `path` by name, as `torch.save(model.state_dict(), path)` wrote it.
+///
+/// Any PyTorch since 0.1.10 and Python since 2.7 may have written the file. It is read as data, and
+/// none of its code is run.
+///
+/// The tensors are one dictionary. A checkpoint may hold it beside other things, under one customary
+/// key such as `state_dict`, `model_state_dict`, `model`, `net` or `ema`; the rest is then left
+/// aside, and code in it not run.
+///
+/// The tensors have the names of the module that was saved. The prefix `module.` of `DataParallel`
+/// is taken away where every name has it, and the part `_orig_mod` of `torch.compile` wherever it
+/// stands.
+///
+/// Tensors have the shape that they had, [] for a single number, and lie in memory without gaps. Of
+/// PyTorch's dtypes that no bundle holds, `bool` becomes u8, `int8` i16 and `uint16` u32, with the
+/// same values; complex numbers, `uint64`, the floats of eight bits and quantised integers are
+/// refused.
+///
+/// An archive with checksums is checked against them. One that was saved without (`torch.save` under
+/// `set_crc32_options(False)`) has 0 in place of all of them, and damage to its elements goes
+/// unnoticed.
+///
+/// ```no_run
+/// use atlas_core::torch;
+///
+/// for (name, tensor) in torch::state_dict("old/encoder.pt")? {
+///     println!("{name}: {:?} {:?}", tensor.dtype(), tensor.shape());
+/// }
+/// # Ok::<(), atlas_core::Error>(())
+/// ```
+///
+/// # Errors
+/// If the file cannot be read, or holds anything else; the message says what it holds and how to
+/// save it instead, and lists every tensor that is refused.
+pub fn state_dict(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
+    let path = path.as_ref();
+    torch_file::read(open(path)?).map_err(|report| Error::import(path, report))
 }
 
 /// The file of a network.
@@ -137,14 +180,28 @@ fn read_networks(
         let name = file_name(network);
         let path = path.join(&name);
         let mut file = open(&path)?;
-        sources.insert(name, source(&path, &mut file)?);
-        match torch_file::read(network, file) {
+        sources.insert(name.clone(), source(&path, &mut file)?);
+        match torch_file::read(file) {
             Ok(read) => drop(tensors.insert((*network).to_owned(), read)),
-            Err(more) => problems.extend(more),
+            Err(report) => problems.extend(report.problems().iter().map(|problem| {
+                let place = match problem.path() {
+                    "" => name.clone(),
+                    tensor => format!("{network}/{tensor}"),
+                };
+                Problem::new(place, problem.expected())
+            })),
         }
     }
     Report::from_iter(problems).into_result(|report| Error::import(path, report))?;
     Ok(tensors)
+}
+
+/// Why a file of another byte order is refused.
+fn byte_order_refused(order: &str) -> String {
+    format!(
+        "its byte order is `{order}`, and only little-endian is read: load it with `torch.load` on \
+         a little-endian machine and save it again"
+    )
 }
 
 /// Opens a file, which is no pipe that never ends.

@@ -1,19 +1,26 @@
-//! The part of Python's pickle that `torch.save` writes for a dictionary of tensors.
+//! Python's pickles, of protocol 0 to 5, as far as `torch.save` and the programs around it write
+//! them.
 //!
-//! After Python's `Lib/pickletools.py`, protocol 2. Python unpickles by calling whatever a file
-//! names; here the names that rebuild tensors are known, nothing is called, and any other name
-//! ends the reading. Values live in flat lists and refer to each other by index: neither reading
-//! nor dropping them recurses, however deep a file nests them.
+//! After Python's `Lib/pickletools.py`. Python unpickles by calling whatever a file names; here the
+//! names that rebuild tensors are known and nothing is called: any other name makes an object that
+//! is no tensor. Values live in flat lists and refer to each other by index: neither reading nor
+//! dropping them recurses, however deep a file nests them.
 
 use std::collections::HashMap;
 
-use super::tensor_ref::{rebuild_tensor, storage};
-use super::values::{Global, Result, TensorRef, Value, Values};
+use super::calls;
+use super::tensor_ref::storage;
+use super::values::{Global, Result, Value, Values};
 
 /// A pickle of more bytes is refused before it is read.
 pub(super) const LARGEST: u64 = 64 << 20;
 /// A pickle that makes more values than this is refused: each takes more memory than its byte.
 const MOST_VALUES: usize = 1 << 22;
+/// The newest protocol.
+const NEWEST: u8 = 5;
+/// The number that the files before PyTorch 1.6 begin with.
+const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
+const CUT_OFF: &str = "its pickle is cut off: copy or download the file again";
 
 /// A pickle that was read.
 pub(super) struct Pickle<'a> {
@@ -56,9 +63,6 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<Value<'a>> {
-        if self.take(2)? != [0x80, 2] {
-            return Err("it is not a pickle of protocol 2, which `torch.save` writes".to_owned());
-        }
         loop {
             let at = self.at;
             let [opcode] = self.array()?;
@@ -75,35 +79,60 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The opcodes of numbers, texts and bytes.
     fn step(&mut self, opcode: u8) -> Result<()> {
+        let value = match opcode {
+            b'N' => Value::None,
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
+            b'K' => Value::Int(u8::from_le_bytes(self.array()?).into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
+            b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
+            0x8a | 0x8b => {
+                let bytes = self.counted(if opcode == 0x8a { 1 } else { 4 })?;
+                integer_of_bytes(bytes)
+            }
+            b'I' => match self.line()? {
+                "00" => Value::Bool(false),
+                "01" => Value::Bool(true),
+                digits => integer_of_digits(digits)?,
+            },
+            b'L' => integer_of_digits(self.line()?.trim_end_matches('L'))?,
+            b'F' => {
+                self.line()?;
+                Value::Other("a float")
+            }
+            b'G' => {
+                self.take(8)?;
+                Value::Other("a float")
+            }
+            b'S' => quoted(self.line()?)?,
+            b'V' => unescaped(self.line()?),
+            b'U' | 0x8c => text(self.counted(1)?),
+            b'T' | b'X' => text(self.counted(4)?),
+            0x8d => text(self.counted(8)?),
+            b'C' => bytes(self.counted(1)?),
+            b'B' => bytes(self.counted(4)?),
+            0x8e | 0x96 => bytes(self.counted(8)?),
+            _ => return self.step_on_memo(opcode),
+        };
+        self.push(value)
+    }
+
+    /// The opcodes that move values between the stack and the memo, and those that frame others.
+    fn step_on_memo(&mut self, opcode: u8) -> Result<()> {
         match opcode {
-            b'N' => self.push(Value::None),
-            0x88 => self.push(Value::Bool(true)),
-            0x89 => self.push(Value::Bool(false)),
-            b'K' => {
-                let [value] = self.array()?;
-                self.push(Value::Int(value.into()))
-            }
-            b'M' => {
-                let value = u16::from_le_bytes(self.array()?);
-                self.push(Value::Int(value.into()))
-            }
-            b'J' => {
-                let value = i32::from_le_bytes(self.array()?);
-                self.push(Value::Int(value.into()))
-            }
-            0x8a => {
-                let value = self.long()?;
-                self.push(value)
-            }
-            b'X' => {
-                let length = u32::from_le_bytes(self.array()?);
-                let text = std::str::from_utf8(self.take(length as usize)?);
-                self.push(Value::Text(text.map_err(|error| error.to_string())?))
-            }
-            b'c' => {
-                let global = self.global()?;
-                self.push(Value::Global(global))
+            0x80 => match self.array()? {
+                [0..=NEWEST] => Ok(()),
+                [newer] => Err(format!(
+                    "it is of protocol {newer}, and {NEWEST} is the newest known: save with \
+                     `pickle_protocol=2`"
+                )),
+            },
+            0x95 => self.take(8).map(drop),
+            b'p' => {
+                let index = self.line()?.parse().map_err(|_| DAMAGED)?;
+                self.put(index)
             }
             b'q' => {
                 let [index] = self.array()?;
@@ -113,6 +142,11 @@ impl<'a> Machine<'a> {
                 let index = u32::from_le_bytes(self.array()?);
                 self.put(index)
             }
+            0x94 => self.put(self.memo.len() as u32),
+            b'g' => {
+                let index = self.line()?.parse().map_err(|_| DAMAGED)?;
+                self.get(index)
+            }
             b'h' => {
                 let [index] = self.array()?;
                 self.get(index.into())
@@ -120,6 +154,19 @@ impl<'a> Machine<'a> {
             b'j' => {
                 let index = u32::from_le_bytes(self.array()?);
                 self.get(index)
+            }
+            b'0' if self.marks.last() == Some(&self.stack.len()) => {
+                self.marks.pop();
+                Ok(())
+            }
+            b'0' => self.pop().map(drop),
+            b'1' => {
+                let count = self.since_mark()?;
+                self.pop_all(count).map(drop)
+            }
+            b'2' => {
+                let top = self.top()?;
+                self.push(top)
             }
             _ => self.step_on_parts(opcode),
         }
@@ -141,11 +188,16 @@ impl<'a> Machine<'a> {
                 let count = self.since_mark()?;
                 self.make_tuple(count)
             }
-            b']' => {
-                self.values.lists.push(Vec::new());
-                self.push(Value::List(self.values.lists.len() - 1))
+            b']' => self.make_list(0),
+            b'l' => {
+                let count = self.since_mark()?;
+                self.make_list(count)
             }
-            b'}' => self.make_dict(),
+            b'}' => self.make_dict(0),
+            b'd' => {
+                let count = self.since_mark()?;
+                self.make_dict(count)
+            }
             b'a' => self.append(1),
             b'e' => {
                 let count = self.since_mark()?;
@@ -156,62 +208,99 @@ impl<'a> Machine<'a> {
                 let count = self.since_mark()?;
                 self.set_items(count)
             }
+            0x8f => self.push(Value::Other("a set")),
+            0x90 | 0x91 => {
+                let count = self.since_mark()?;
+                self.pop_all(count)?;
+                if opcode == 0x90 {
+                    return Ok(());
+                }
+                self.push(Value::Other("a set"))
+            }
+            _ => self.step_on_names(opcode),
+        }
+    }
+
+    /// The opcodes that ask for a name of Python, and those that call what has one.
+    fn step_on_names(&mut self, opcode: u8) -> Result<()> {
+        match opcode {
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.push_global(module, name)
+            }
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Value::Text(name), Value::Text(module)) => self.push_global(module, name),
+                _ => Err(DAMAGED.to_owned()),
+            },
+            b'R' | 0x81 => {
+                let (arguments, function) = (self.pop()?, self.pop()?);
+                self.call(function, arguments)
+            }
+            // Arguments that have names are of no tensor.
+            0x92 => {
+                let (_, arguments, class) = (self.pop()?, self.pop()?, self.pop()?);
+                self.call(class, arguments)
+            }
+            b'i' => {
+                let (module, name) = (self.line()?, self.line()?);
+                let count = self.since_mark()?;
+                self.make_tuple(count)?;
+                let arguments = self.pop()?;
+                self.push_global(module, name)?;
+                let class = self.pop()?;
+                self.call(class, arguments)
+            }
+            b'o' => {
+                let count = self.since_mark()?;
+                self.make_tuple(count.checked_sub(1).ok_or_else(empty)?)?;
+                let (arguments, class) = (self.pop()?, self.pop()?);
+                self.call(class, arguments)
+            }
             b'Q' => {
                 let id = self.pop()?;
-                let storage = storage(&self.values, id)?;
-                self.values.storages.push(storage);
-                self.push(Value::Storage(self.values.storages.len() - 1))
+                self.push_persistent(id)
             }
-            b'R' => self.reduce(),
-            b'b' => self.build(),
-            other => Err(format!(
-                "opcode {other:#04x} is not one that `torch.save` writes for tensors"
-            )),
+            b'P' => Err(
+                "it is of protocol 0, which cannot refer to tensors: save with `pickle_protocol=2`"
+                    .to_owned(),
+            ),
+            b'b' => {
+                let (attributes, object) = (self.pop()?, self.top()?);
+                calls::set_attributes(&mut self.values, object, attributes)
+            }
+            0x82..=0x84 | 0x97 | 0x98 => Err(
+                "a part of it is in the program that wrote it: save with `torch.save`".to_owned(),
+            ),
+            _ => Err(DAMAGED.to_owned()),
         }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let taken = self.bytes[self.at..].get(..count);
-        let taken = taken.ok_or("its pickle is cut off")?;
+        let taken = taken.ok_or(CUT_OFF)?;
         self.at += count;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let taken = self.take(N)?;
-        taken
-            .try_into()
-            .map_err(|_| "its pickle is cut off".to_owned())
+        taken.try_into().map_err(|_| CUT_OFF.to_owned())
+    }
+
+    /// Bytes after their number, which is itself of so many bytes.
+    fn counted(&mut self, size: usize) -> Result<&'a [u8]> {
+        let mut count = [0; 8];
+        count[..size].copy_from_slice(self.take(size)?);
+        let count = usize::try_from(u64::from_le_bytes(count));
+        self.take(count.map_err(|_| CUT_OFF)?)
     }
 
     fn line(&mut self) -> Result<&'a str> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|byte| *byte == b'\n');
-        let line = self.take(end.ok_or("its pickle is cut off")?)?;
+        let line = self.take(end.ok_or(CUT_OFF)?)?;
         self.take(1)?;
         std::str::from_utf8(line).map_err(|error| error.to_string())
-    }
-
-    fn global(&mut self) -> Result<Global> {
-        let (module, name) = (self.line()?, self.line()?);
-        Global::named(module, name).ok_or_else(|| {
-            format!("it asks for `{module}.{name}`, which is no part of a dictionary of tensors")
-        })
-    }
-
-    fn long(&mut self) -> Result<Value<'a>> {
-        let [length] = self.array()?;
-        let bytes = self.take(length.into())?;
-        let Some(last) = bytes.last().filter(|_| bytes.len() <= 8) else {
-            return Ok(match bytes {
-                [] => Value::Int(0),
-                beyond => Value::Long(beyond),
-            });
-        };
-        let sign = if *last < 0x80 { 0 } else { 0xff };
-        let mut whole = [sign; 8];
-        whole[..bytes.len()].copy_from_slice(bytes);
-        Ok(Value::Int(i64::from_le_bytes(whole)))
     }
 
     fn count(&mut self, values: usize) -> Result<()> {
@@ -231,15 +320,17 @@ impl<'a> Machine<'a> {
 
     /// The value on top; what lies below the last mark is out of reach.
     fn pop(&mut self) -> Result<Value<'a>> {
-        let bottom = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() > bottom {
-            self.stack.pop().ok_or_else(empty)
-        } else {
-            Err(empty())
-        }
+        self.below(1)?;
+        self.stack.pop().ok_or_else(empty)
     }
 
-    /// The height of the `count` values on top.
+    /// The `count` values on top.
+    fn pop_all(&mut self, count: usize) -> Result<Vec<Value<'a>>> {
+        let below = self.below(count)?;
+        Ok(self.stack.split_off(below))
+    }
+
+    /// The height of the stack below the `count` values on top.
     fn below(&self, count: usize) -> Result<usize> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         let height = self.stack.len().checked_sub(count);
@@ -276,88 +367,135 @@ impl<'a> Machine<'a> {
         self.push(Value::Tuple { start, len: count })
     }
 
-    fn make_dict(&mut self) -> Result<()> {
-        self.values.dicts.push(Vec::new());
-        self.push(Value::Dict(self.values.dicts.len() - 1))
+    fn make_list(&mut self, count: usize) -> Result<()> {
+        let elements = self.pop_all(count)?;
+        self.values.lists.push(elements);
+        self.push(Value::List(self.values.lists.len() - 1))
+    }
+
+    fn make_dict(&mut self, count: usize) -> Result<()> {
+        let items = pairs(self.pop_all(count)?)?;
+        let dict = self.values.push_dict(items);
+        self.push(dict)
     }
 
     fn append(&mut self, count: usize) -> Result<()> {
-        let below = self.below(count)?;
-        let elements = self.stack.split_off(below);
-        let list = match self.top()? {
-            Value::List(index) => self.values.lists.get_mut(index),
-            _ => None,
-        };
-        list.ok_or("elements are for a list")?.extend(elements);
+        let elements = self.pop_all(count)?;
+        match self.top()? {
+            Value::List(index) => self.values.lists[index].extend(elements),
+            Value::Object(_) => {}
+            _ => return Err("elements are for a list".to_owned()),
+        }
         Ok(())
     }
 
     fn set_items(&mut self, count: usize) -> Result<()> {
-        let below = self.below(count)?;
-        let items = self.stack.split_off(below);
-        let dict = match self.top()? {
-            Value::Dict(index) => self.values.dicts.get_mut(index),
-            _ => None,
-        };
-        let dict = dict.ok_or("items are for a dictionary")?;
-        let pairs = items.chunks_exact(2);
-        if !pairs.remainder().is_empty() {
-            return Err("a key has no value".to_owned());
+        let items = pairs(self.pop_all(count)?)?;
+        match self.top()? {
+            Value::Dict(index) => self.values.dicts[index].extend(items),
+            Value::Object(_) => {}
+            _ => return Err("items are for a dictionary".to_owned()),
         }
-        dict.extend(pairs.map(|pair| (pair[0], pair[1])));
         Ok(())
     }
 
+    fn push_global(&mut self, module: &'a str, name: &'a str) -> Result<()> {
+        let global = Global::named(module, name).unwrap_or_else(|| {
+            self.values.names.push((module, name));
+            Global::Foreign(self.values.names.len() - 1)
+        });
+        self.push(Value::Global(global))
+    }
+
+    /// What a file keeps outside of its pickle: storages, and of old the source code of modules.
+    fn push_persistent(&mut self, id: Value<'a>) -> Result<()> {
+        if let Some([Value::Text("module"), class, _, _]) = self.values.tuple(id) {
+            let class = *class;
+            return self.push(class);
+        }
+        let storage = storage(&self.values, id)?;
+        self.values.storages.push(storage);
+        self.push(Value::Storage(self.values.storages.len() - 1))
+    }
+
     /// What Python would do by a call.
-    fn reduce(&mut self) -> Result<()> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        let arguments = self
-            .values
-            .tuple(arguments)
-            .ok_or("arguments are a tuple")?;
-        let Value::Global(function) = function else {
-            return Err("what is called is no function".to_owned());
-        };
-        match (function, arguments) {
-            (Global::OrderedDict, []) => self.make_dict(),
-            (Global::RebuildParameter, &[Value::Tensor(index), Value::Bool(_), hooks]) => {
-                match self.values.dict(hooks) {
-                    Some([]) => self.push(Value::Tensor(index)),
-                    _ => Err("a parameter has hooks, which are code".to_owned()),
-                }
-            }
-            (Global::RebuildTensorV2, arguments) => {
-                let tensor = rebuild_tensor(&self.values, arguments, None)?;
-                self.push_tensor(tensor)
-            }
-            (Global::RebuildTensorV3, &[ref first @ .., Value::Global(Global::Dtype(dtype))])
-                if first.len() == 6 =>
-            {
-                let tensor = rebuild_tensor(&self.values, first, Some(dtype))?;
-                self.push_tensor(tensor)
-            }
-            (function, _) => Err(format!("{function:?} has arguments of another kind")),
+    fn call(&mut self, function: Value<'a>, arguments: Value<'a>) -> Result<()> {
+        let value = calls::call(&mut self.values, function, arguments)?;
+        // What was copied, which any number of calls can share.
+        if let Some(tensor) = self.values.tensor(value) {
+            self.count(tensor.shape.len() + tensor.strides.len())?;
         }
-    }
-
-    fn push_tensor(&mut self, tensor: TensorRef<'a>) -> Result<()> {
-        self.count(tensor.shape.len() + tensor.strides.len())?;
-        self.values.tensors.push(tensor);
-        self.push(Value::Tensor(self.values.tensors.len() - 1))
-    }
-
-    /// Sets attributes. The dictionary of a module's tensors has one, its modules' versions.
-    fn build(&mut self) -> Result<()> {
-        let (attributes, object) = (self.pop()?, self.top()?);
-        match (self.values.dict(object), self.values.dict(attributes)) {
-            (Some(_), Some([(Value::Text("_metadata"), _)])) => Ok(()),
-            _ => Err("it sets attributes that a dictionary of tensors does not have".to_owned()),
+        if let Some(items) = self.values.dict(value) {
+            self.count(items.len())?;
         }
+        self.push(value)
     }
 }
 
+const DAMAGED: &str = "it is no instruction of a pickle; the file is damaged: copy or download it again";
+
 fn empty() -> String {
     "it takes a value where there is none".to_owned()
+}
+
+/// Keys and values that alternate, two and two.
+fn pairs<'a>(items: Vec<Value<'a>>) -> Result<Vec<(Value<'a>, Value<'a>)>> {
+    let pairs = items.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return Err("a key has no value".to_owned());
+    }
+    Ok(pairs.map(|pair| (pair[0], pair[1])).collect())
+}
+
+fn integer(value: i128) -> Value<'static> {
+    match i64::try_from(value) {
+        Ok(value) => Value::Int(value),
+        Err(_) if value == MAGIC => Value::Magic,
+        Err(_) => Value::Other("an integer beyond 64 bits"),
+    }
+}
+
+/// The integer of these bytes, little-endian, the last of which has the sign.
+fn integer_of_bytes(bytes: &[u8]) -> Value<'static> {
+    let is_negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
+    let mut whole = [if is_negative { 0xff } else { 0 }; 16];
+    match whole.get_mut(..bytes.len()) {
+        Some(low) => low.copy_from_slice(bytes),
+        None => return Value::Other("an integer beyond 64 bits"),
+    }
+    integer(i128::from_le_bytes(whole))
+}
+
+fn integer_of_digits(digits: &str) -> Result<Value<'static>> {
+    let value = digits.parse().map_err(|_| "an integer is not of digits")?;
+    Ok(integer(value))
+}
+
+fn text(bytes: &[u8]) -> Value<'_> {
+    std::str::from_utf8(bytes).map_or(Value::Other("a text that is not UTF-8"), Value::Text)
+}
+
+fn bytes(_: &[u8]) -> Value<'static> {
+    Value::Other("bytes")
+}
+
+/// A text without the quotes around it.
+fn quoted(line: &str) -> Result<Value<'_>> {
+    let text = ['\'', '"'].into_iter().find_map(|quote| {
+        let text = line.strip_prefix(quote)?;
+        text.strip_suffix(quote)
+    });
+    text.map(unescaped)
+        .ok_or_else(|| "a text has no quotes around it".to_owned())
+}
+
+/// A text as it stands; no name of a tensor has characters that are escaped.
+fn unescaped(text: &str) -> Value<'_> {
+    if text.contains('\\') {
+        Value::Other("a text with escapes")
+    } else {
+        Value::Text(text)
+    }
 }
 
 #[cfg(test)]

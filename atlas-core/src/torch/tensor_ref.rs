@@ -26,42 +26,45 @@ pub(super) fn storage<'a>(values: &Values<'a>, id: Value<'a>) -> Result<StorageR
         return Err("it refers to something that is not a storage".to_owned());
     };
     if !matches!(view, Value::None) {
-        return Err(format!("storage `{key}` is a view of another"));
+        return Err(format!(
+            "storage `{key}` is a view of another: save it with PyTorch 1.0 or newer"
+        ));
     }
     let dtype = match class {
         Global::TypedStorage(dtype) => Some(dtype),
         Global::UntypedStorage => None,
-        other => return Err(format!("{other:?} is no class of storages")),
+        _ => return Err(format!("storage `{key}` is of a class that is not known")),
     };
     let count =
         usize::try_from(count).map_err(|_| format!("storage `{key}` has {count} elements"))?;
     Ok(StorageRef { key, dtype, count })
 }
 
-/// The tensor that `_rebuild_tensor_v2` makes of its arguments, or, with a dtype,
-/// `_rebuild_tensor_v3`.
+/// The tensor that `_rebuild_tensor` makes of four arguments, `_rebuild_tensor_v2` of six, or, with
+/// a dtype, `_rebuild_tensor_v3`.
 pub(super) fn rebuild_tensor<'a>(
     values: &Values<'a>,
     arguments: &[Value<'a>],
     dtype: Option<TorchDtype>,
 ) -> Result<TensorRef<'a>> {
-    let &[
-        storage,
-        Value::Int(offset),
-        shape,
-        strides,
-        Value::Bool(_),
-        hooks,
-    ] = arguments
-    else {
-        return Err(
-            "a tensor is a view with a conjugate or negative bit, or of another kind".to_owned(),
-        );
+    let (storage, offset, shape, strides) = match *arguments {
+        [storage, Value::Int(offset), shape, strides] => (storage, offset, shape, strides),
+        [storage, Value::Int(offset), shape, strides, Value::Bool(_), hooks] => {
+            if !values.dict(hooks).is_some_and(<[_]>::is_empty) {
+                return Err("a tensor has hooks, which are code: remove them".to_owned());
+            }
+            (storage, offset, shape, strides)
+        }
+        [_, _, _, _, _, _, _] => {
+            return Err(
+                "a tensor is a view with a conjugate or negative bit: save it as \
+                 `.resolve_conj().resolve_neg()`"
+                    .to_owned(),
+            );
+        }
+        _ => return Err("a tensor is made of something that is not known".to_owned()),
     };
     let storage = values.storage(storage).ok_or("a tensor has no storage")?;
-    if !values.dict(hooks).is_some_and(<[_]>::is_empty) {
-        return Err("a tensor has hooks, which are code".to_owned());
-    }
     let dtype = match (dtype, storage.dtype) {
         (Some(dtype), None) | (None, Some(dtype)) => dtype,
         _ => {

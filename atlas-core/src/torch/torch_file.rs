@@ -5,54 +5,66 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{Read, Seek};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
 use super::archive::Archive;
 use super::dtype::TorchDtype;
+use super::layout::{self, Layout};
 use super::legacy::{self, LegacyStorages, Pickles};
 use super::pickle::{self, Pickle};
+use super::SAVE;
+use super::state_dict;
 use super::storages::Storages;
-use super::values::{StorageRef, TensorRef, Value};
-use crate::error::Problem;
-use crate::tensors;
+use super::values::{StorageRef, TensorRef};
+use crate::error::{Problem, Report};
+use crate::tensors::{self, Tensors};
 
 /// Views may repeat the elements of their storages, up to this many times what the file holds.
 const MOST_REPEATS: u64 = 16;
 /// The bytes that they may take in any case.
 const FREE_BYTES: u64 = 1 << 20;
 
-/// The tensors of the file of a network, or all that is wrong with it.
-pub(super) fn read(
-    network: &str,
-    mut file: File,
-) -> Result<BTreeMap<String, Tensor>, Vec<Problem>> {
-    let name = format!("{network}.pt");
-    let whole = |why: String| vec![Problem::new(&name, why)];
+/// The tensors of a file, or all that is wrong with it: with a tensor by its name, with the whole
+/// by none.
+pub(super) fn read(mut file: File) -> Result<Tensors, Report> {
+    let whole = |why: String| Report::from(why.as_str());
     let size = file
         .metadata()
         .map_err(|error| whole(error.to_string()))?
         .len();
-    if legacy::is_legacy(&mut file).map_err(whole)? {
-        let head = legacy::head(&mut file).map_err(whole)?;
-        let pickles = Pickles::read(&head).map_err(whole)?;
-        let mut storages = LegacyStorages::find(file, size, &pickles).map_err(whole)?;
-        tensors(network, &pickles.state, size, &mut storages)
-    } else {
-        let (mut archive, bytes) = Archive::open(file, size).map_err(whole)?;
-        let pickle = pickle::read(&bytes).map_err(whole)?;
-        tensors(network, &pickle, size, &mut archive)
+    match Layout::of(&beginning(&mut file).map_err(whole)?).map_err(whole)? {
+        Layout::Legacy => {
+            let head = legacy::head(&mut file).map_err(whole)?;
+            let pickles = Pickles::read(&head).map_err(whole)?;
+            let mut storages = LegacyStorages::find(file, size, &pickles).map_err(whole)?;
+            tensors(&pickles.state, size, &mut storages)
+        }
+        Layout::Archive => {
+            let (mut archive, bytes) = Archive::open(file, size).map_err(whole)?;
+            let pickle = pickle::read(&bytes).map_err(whole)?;
+            tensors(&pickle, size, &mut archive)
+        }
     }
 }
 
+/// The first bytes of a file, which is then read from its beginning again.
+fn beginning(file: &mut File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = file.take(layout::BEGINNING).read_to_end(&mut bytes);
+    read.and_then(|_| file.rewind())
+        .map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
 fn tensors(
-    network: &str,
     pickle: &Pickle<'_>,
     file_bytes: u64,
     storages: &mut impl Storages,
-) -> Result<BTreeMap<String, Tensor>, Vec<Problem>> {
+) -> Result<Tensors, Report> {
+    let entries = state_dict::find(pickle)?;
     let mut problems = Vec::new();
-    let entries = entries(network, pickle, &mut problems);
     let mut readable = BTreeMap::new();
     let mut budget = file_bytes
         .saturating_mul(MOST_REPEATS)
@@ -71,69 +83,36 @@ fn tensors(
         match checked {
             Ok(dtype) => {
                 let of_storage: &mut Vec<_> = readable.entry(tensor.storage.key).or_default();
-                of_storage.push((*name, dtype, *tensor));
+                of_storage.push((name, dtype, *tensor));
             }
-            Err(why) => problems.push(Problem::new(format!("{network}/{name}"), why)),
+            Err(why) => problems.push(Problem::new(name, why)),
         }
     }
     if problems.is_empty() {
+        let described = pickle.values.storages().iter();
+        let described: BTreeSet<&str> = described.map(|storage| storage.key).collect();
         let mut unused = storages.keys();
-        unused.retain(|key| !used.contains_key(key.as_str()));
+        unused.retain(|key| !described.contains(key.as_str()));
         problems.extend(unused.iter().map(|key| {
-            let why = format!("no tensor is in its storage `{key}`");
-            Problem::new(format!("{network}.pt"), why)
+            let why = format!("no tensor is in its storage `{key}`: {SAVE}");
+            Problem::new("", why)
         }));
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    Report::from_iter(problems).into_result(|report| report)?;
     let mut tensors = BTreeMap::new();
     // A storage at a time, so that no more than one is in memory beside the tensors.
     for (key, of_storage) in readable {
-        let result = storages.read(key).and_then(|bytes| {
-            for (name, dtype, tensor) in of_storage {
-                tensors.insert(name.to_owned(), materialise(&bytes, dtype, tensor)?);
-            }
-            Ok(())
-        });
-        result.map_err(|why| {
-            let of = entries.iter().find(|(_, tensor)| tensor.storage.key == key);
-            let name = of.map_or(String::new(), |(name, _)| format!("{network}/{name}"));
-            vec![Problem::new(name, why)]
-        })?;
-    }
-    Ok(tensors)
-}
-
-/// The named tensors of a pickle's dictionary.
-fn entries<'p, 'a>(
-    network: &str,
-    pickle: &'p Pickle<'a>,
-    problems: &mut Vec<Problem>,
-) -> Vec<(&'a str, &'p TensorRef<'a>)> {
-    let file = format!("{network}.pt");
-    let Some(items) = pickle.values.dict(pickle.root) else {
-        problems.push(Problem::new(
-            file,
-            "it holds no dictionary: save `module.state_dict()`",
-        ));
-        return Vec::new();
-    };
-    let mut names = BTreeSet::new();
-    let mut entries = Vec::new();
-    for (key, value) in items {
-        let Value::Text(name) = *key else {
-            problems.push(Problem::new(&file, "a key of its dictionary is not a text"));
-            continue;
-        };
-        let path = format!("{network}/{name}");
-        match pickle.values.tensor(*value) {
-            _ if !names.insert(name) => problems.push(Problem::new(path, "it is there twice")),
-            Some(tensor) => entries.push((name, tensor)),
-            None => problems.push(Problem::new(path, "it is not a tensor")),
+        let bytes = storages.read(key);
+        for (name, dtype, tensor) in of_storage {
+            let tensor = match &bytes {
+                Ok(bytes) => materialise(bytes, dtype, tensor),
+                Err(why) => Err(why.clone()),
+            };
+            let tensor = tensor.map_err(|why| Report::from_iter([Problem::new(name, why)]))?;
+            tensors.insert(name.clone(), tensor);
         }
     }
-    entries
+    Ok(tensors)
 }
 
 /// The tensor's dtype, if it can be read; `stored` are the bytes of its storage.

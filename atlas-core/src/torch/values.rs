@@ -34,9 +34,11 @@ pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// An integer beyond 64 bits: its bytes, little-endian.
-    Long(&'a [u8]),
+    /// The number that the files before PyTorch 1.6 begin with.
+    Magic,
     Text(&'a str),
+    /// A value that no tensor is made of, by what it is: `a float`.
+    Other(&'static str),
     Global(Global),
     Tuple {
         start: usize,
@@ -46,18 +48,30 @@ pub(super) enum Value<'a> {
     Dict(usize),
     Storage(usize),
     Tensor(usize),
+    /// What a name makes that is no part of a tensor.
+    Object(usize),
 }
 
 /// What a pickle may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Global {
     OrderedDict,
+    RebuildTensor,
     RebuildTensorV2,
     RebuildTensorV3,
     RebuildParameter,
+    /// Rebuilds a tensor of a class of Python, or with attributes.
+    RebuildFromType,
+    /// A class whose objects are tensors: `Tensor`, `Parameter` and the `Variable` of old.
+    TensorClass,
+    Size,
+    /// Makes an object of the class that it is called with.
+    New,
     Dtype(TorchDtype),
     TypedStorage(TorchDtype),
     UntypedStorage,
+    /// Any other name, in the list of [`Values::names`]. What it stands for is never looked up.
+    Foreign(usize),
 }
 
 impl Global {
@@ -65,17 +79,39 @@ impl Global {
     pub(super) fn named(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
+            ("torch._utils", "_rebuild_tensor") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensorV2,
             ("torch._utils", "_rebuild_tensor_v3") => Self::RebuildTensorV3,
-            ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
-            ("torch.storage", "UntypedStorage") => Self::UntypedStorage,
-            ("torch", name) => match TorchDtype::of_storage(name) {
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Self::RebuildParameter
+            }
+            ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => {
+                Self::RebuildFromType
+            }
+            ("torch" | "torch._tensor" | "torch.tensor", "Tensor")
+            | ("torch.nn.parameter" | "torch.nn", "Parameter" | "Buffer")
+            | ("torch.autograd.variable" | "torch.autograd", "Variable") => Self::TensorClass,
+            ("torch", "Size") => Self::Size,
+            ("copyreg" | "copy_reg", "__newobj__" | "_reconstructor") => Self::New,
+            ("torch.storage" | "torch", "UntypedStorage" | "_UntypedStorage") => {
+                Self::UntypedStorage
+            }
+            ("torch" | "torch.cuda", name) => match TorchDtype::of_storage(name) {
                 Some(dtype) => Self::TypedStorage(dtype),
                 None => Self::Dtype(TorchDtype::named(name)?),
             },
             _ => return None,
         })
     }
+}
+
+/// What a name made that is no part of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object {
+    /// The name, in the list of [`Values::names`].
+    pub(super) name: usize,
+    /// Whether its attributes are those of a `torch.nn.Module`.
+    pub(super) is_module: bool,
 }
 
 /// The values of a pickle that was read.
@@ -86,6 +122,9 @@ pub(super) struct Values<'a> {
     pub(super) dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     pub(super) storages: Vec<StorageRef<'a>>,
     pub(super) tensors: Vec<TensorRef<'a>>,
+    pub(super) objects: Vec<Object>,
+    /// Module and name of everything that is no part of a tensor.
+    pub(super) names: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Values<'a> {
@@ -109,6 +148,33 @@ impl<'a> Values<'a> {
     pub(super) fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
         match value {
             Value::Dict(index) => self.dicts.get(index).map(Vec::as_slice),
+            _ => None,
+        }
+    }
+
+    pub(super) fn push_dict(&mut self, items: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
+        self.dicts.push(items);
+        Value::Dict(self.dicts.len() - 1)
+    }
+
+    pub(super) fn push_object(&mut self, name: usize) -> Value<'a> {
+        let is_module = false;
+        self.objects.push(Object { name, is_module });
+        Value::Object(self.objects.len() - 1)
+    }
+
+    pub(super) fn push_tensor(&mut self, tensor: TensorRef<'a>) -> Value<'a> {
+        self.tensors.push(tensor);
+        Value::Tensor(self.tensors.len() - 1)
+    }
+
+    /// An object, and the module and the name that made it.
+    pub(super) fn object(&self, value: Value<'a>) -> Option<(Object, (&'a str, &'a str))> {
+        match value {
+            Value::Object(index) => {
+                let object = *self.objects.get(index)?;
+                Some((object, *self.names.get(object.name)?))
+            }
             _ => None,
         }
     }
