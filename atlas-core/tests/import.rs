@@ -155,6 +155,24 @@ fn assert_linear(model: &Model<Pair>) {
     }
 }
 
+/// The linear layer, from that fixture.
+#[track_caller]
+fn assert_reads(file: &str) {
+    let tensors =
+        torch::state_dict(fixture(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert_eq!(tensors.len(), 2, "{file}");
+    assert_eq!(tensors["weight"].dims(), [3, 2], "{file}");
+    let weight = elements(&tensors["weight"]);
+    assert_eq!(weight, [0., 1., 2., 3., 4., 5.], "{file}");
+    assert_eq!(elements(&tensors["bias"]), [0.5, -0.5, 0.25], "{file}");
+}
+
+/// The names of the tensors in a fixture.
+fn names(file: &str) -> Vec<String> {
+    let tensors = torch::state_dict(fixture(file)).unwrap();
+    tensors.into_keys().collect()
+}
+
 #[test]
 fn a_folder_of_the_python_system_is_imported_and_saved() {
     let source = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", "dict")]);
@@ -363,22 +381,32 @@ fn every_tensor_that_does_not_fit_the_model_is_listed() {
 fn problems_of_all_files_are_listed() {
     let folder = folder(
         ARGS,
-        &[("encoder.pt", "code"), ("decoder.pt", "checkpoint")],
+        &[("encoder.pt", "code"), ("decoder.pt", "unsupported")],
     );
     let error = refused(read::<Pair>(folder.path())).to_string();
-    for part in ["`encoder.pt`", "`decoder/state_dict`", "`decoder/epoch`"] {
+    for part in ["`encoder.pt`", "`decoder/complex32`", "`decoder/uint64`"] {
         assert!(error.contains(part), "{part}: {error}");
     }
 }
 
 #[test]
 fn code_is_refused_by_its_name() {
-    assert_problem("code", "it asks for `posix.system`");
-    assert_problem("module", "it asks for `torch.nn.modules.linear.Linear`");
     assert_problem(
-        "sparse",
-        "it asks for `torch._utils._rebuild_sparse_tensor`",
+        "code",
+        "it holds an object of `posix.system`, which is code",
     );
+    let modules = [
+        ("module", "torch.nn.modules.linear.Linear"),
+        ("whole-module", "mymodel.Net"),
+        ("whole-module-protocol-4", "mymodel.Net"),
+        ("whole-module-legacy", "mymodel.Net"),
+        ("module-in-checkpoint", "mymodel.Net"),
+    ];
+    for (file, class) in modules {
+        let expected = format!("it holds a whole module (class `{class}`), which is code");
+        assert_problem(file, &expected);
+        assert_problem(file, "save `model.state_dict()` with `torch.save`");
+    }
 }
 
 #[test]
@@ -401,19 +429,28 @@ fn dtypes_that_no_bundle_holds_are_refused_by_name() {
 
 #[test]
 fn what_is_no_dictionary_of_tensors_is_refused() {
-    assert_problem("no-dictionary", "save `module.state_dict()`");
-    assert_problem("extra-state", "`decoder/_extra_state`: it is not a tensor");
+    assert_problem(
+        "no-dictionary",
+        "it holds a single tensor, and no dictionary of tensors: save `model.state_dict()`",
+    );
+    assert_problem(
+        "extra-state",
+        "`decoder/_extra_state`: it is a dictionary, and no tensor that is read: leave it out",
+    );
     assert_problem("other-key", "a key of its dictionary is not a text");
     assert!(problems("twice").contains(&"`decoder/weight`: it is there twice".to_owned()));
     assert_problem("negative", "a conjugate or negative bit");
-    assert_problem("script", "it is a TorchScript program");
+    assert_problem(
+        "script",
+        "it is a TorchScript program: load it with `torch.jit.load` and save its `state_dict()`",
+    );
 }
 
 #[test]
 fn pickles_of_another_kind_are_refused() {
-    assert_problem("other-protocol", "not a pickle of protocol 2");
     assert_problem("cut-pickle", "its pickle is cut off");
-    assert_problem("deep", "it holds no dictionary");
+    assert_problem("deep", "it holds a tuple, and no dictionary of tensors");
+    assert_problem("protocol-0", "save with `pickle_protocol=2`");
 }
 
 #[test]
@@ -442,6 +479,187 @@ fn archives_that_pytorch_does_not_write_are_refused() {
     assert_problem("two-folders", "`other/data/0` is in another folder");
     assert_problem("repeated-member", "share a name or bytes");
     assert_problem("no-pickle", "it has no `data.pkl`");
+}
+
+#[test]
+fn an_archive_without_checksums_holds_the_same() {
+    assert_reads("no-checksums");
+}
+
+#[test]
+fn a_checksum_that_does_not_fit_is_refused() {
+    assert_problem("one-checksum-less", "`archive/data/0`: Invalid checksum");
+}
+
+#[test]
+fn pickles_of_protocol_1_to_5_hold_the_same() {
+    for protocol in 1..=5 {
+        assert_reads(&format!("protocol-{protocol}"));
+        assert_reads(&format!("protocol-{protocol}-legacy"));
+    }
+}
+
+#[test]
+fn files_of_python_2_hold_the_same() {
+    assert_reads("python-2");
+    assert_reads("python-2-protocol-1");
+    assert_reads("python-2-checkpoint");
+}
+
+#[test]
+fn parameters_hold_the_same_as_their_tensors() {
+    assert_reads("parameter-with-state");
+    assert_reads("tensor-with-attributes");
+    assert_reads("variable");
+}
+
+#[test]
+fn the_dictionary_of_tensors_in_a_checkpoint_is_read() {
+    assert_reads("checkpoint");
+    for key in [
+        "model_state_dict",
+        "model",
+        "module",
+        "net",
+        "weights",
+        "ema",
+    ] {
+        assert_reads(&format!("under-{key}"));
+    }
+}
+
+/// The state of an optimizer, its storages, and objects of classes that nothing here knows.
+#[test]
+fn what_stands_beside_the_dictionary_of_tensors_is_left_aside() {
+    assert_reads("training");
+    assert_reads("training-protocol-4");
+    assert_reads("training-legacy");
+}
+
+#[test]
+fn several_dictionaries_of_tensors_are_refused_by_their_keys() {
+    assert_problem(
+        "two-models",
+        "it holds several dictionaries of tensors, `model`, `ema`: save one of them alone",
+    );
+}
+
+#[test]
+fn a_dictionary_of_tensors_under_no_customary_key_is_refused() {
+    assert_problem("other-dictionary", "its keys are `mine`, `epoch`: save");
+}
+
+#[test]
+fn the_prefixes_of_wrappers_are_taken_away() {
+    for file in [
+        "parallel",
+        "compiled",
+        "compiled-parallel",
+        "parallel-compiled",
+    ] {
+        assert_reads(file);
+    }
+    assert_eq!(names("compiled-part"), ["layers.0.weight", "layers.1.bias"]);
+}
+
+#[test]
+fn a_prefix_that_not_every_name_has_stays() {
+    assert_eq!(names("parallel-part"), ["bias", "module.weight"]);
+}
+
+#[test]
+fn names_that_differ_by_a_prefix_alone_are_refused() {
+    assert_problem(
+        "compiled-twice",
+        "`decoder/weight`: `_orig_mod.weight` and `weight` both have this name",
+    );
+}
+
+#[test]
+fn tensors_that_are_not_read_are_refused_with_what_to_save_instead() {
+    for (file, what) in [
+        ("sparse", "a sparse tensor"),
+        ("quantised", "a quantised tensor"),
+        (
+            "meta",
+            "a tensor of the device `meta`, which has no elements",
+        ),
+        ("array", "a value of NumPy"),
+        ("other-device", "a tensor of a device that has no storages"),
+    ] {
+        assert_problem(file, &format!("`decoder/weight`: it is {what}, "));
+    }
+    assert_problem("sparse", "save it as `.to_dense()`");
+    assert_problem("quantised", "save it as `.dequantize()`");
+    assert_problem("other-device", "save it as `.cpu()`");
+    assert_problem("negative", "save it as `.resolve_conj().resolve_neg()`");
+}
+
+/// The first bytes of files that have the name of a file of PyTorch.
+#[test]
+fn files_of_other_programs_are_refused_by_what_they_are() {
+    let mut tar = vec![0; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    let kinds: [(&[u8], &str, &str); 13] = [
+        (
+            &tar,
+            "a tar archive",
+            "torch.load(path, weights_only=False)",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "Git LFS",
+            "git lfs pull",
+        ),
+        (b"\x1f\x8b\x08\0", "compressed by gzip", "decompress it"),
+        (b"BZh91AY&SY", "compressed by bzip2", "decompress it"),
+        (b"\x28\xb5\x2f\xfd\0", "compressed by zstd", "decompress it"),
+        (b"\x89HDF\r\n\x1a\n\0", "a file of HDF5", "state_dict"),
+        (b"\x93NUMPY\x01\0", "an array of NumPy", "state_dict"),
+        (
+            b"\x08\0\0\0\0\0\0\0{}      ",
+            "a file of safetensors",
+            "load_file",
+        ),
+        (b"\x08\x08\x12\x07pytorch", "a file of ONNX", "state_dict"),
+        (b"<!DOCTYPE html>", "a web page", "download the file itself"),
+        (b"", "empty", "download it again"),
+        (
+            b"\x80\x04\x95\x01\0\0\0\0\0\0\0}.",
+            "a pickle that `torch.save` did not",
+            "state_dict",
+        ),
+        (
+            b"PK\x03\x04\x14\0",
+            "damaged or cut off",
+            "download it again",
+        ),
+    ];
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("net.pt");
+    for (bytes, what, remedy) in kinds {
+        fs::write(&path, bytes).unwrap();
+        let error = refused(torch::state_dict(&path));
+        assert!(error.is_import(), "{error}");
+        let message = error.to_string();
+        for part in ["net.pt", what, remedy] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}
+
+#[test]
+fn the_tensors_of_one_file_are_read_by_name() {
+    assert_eq!(names("linear"), ["bias", "weight"]);
+    let error = refused(torch::state_dict(fixture("no-such-file")));
+    assert!(error.is_io() && error.is_not_found(), "{error}");
+    let error = refused(torch::state_dict(fixture("extra-state")));
+    let paths: Vec<&str> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.path())
+        .collect();
+    assert_eq!(paths, ["_extra_state"]);
 }
 
 /// Reads the same, or is an error: whatever is cut off, whichever byte is another.

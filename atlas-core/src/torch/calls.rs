@@ -109,7 +109,13 @@ pub(super) fn set_attributes<'a>(
         }
         Value::Dict(_) => Ok(()),
         // Of four or five parts, it would set the elements.
-        Value::Tensor(_) if values.tuple(attributes).is_none_or(|parts| parts.len() == 3) => Ok(()),
+        Value::Tensor(_)
+            if values
+                .tuple(attributes)
+                .is_none_or(|parts| parts.len() == 3) =>
+        {
+            Ok(())
+        }
         _ => Err(UNKNOWN.to_owned()),
     }
 }

@@ -432,7 +432,8 @@ impl<'a> Machine<'a> {
     }
 }
 
-const DAMAGED: &str = "it is no instruction of a pickle; the file is damaged: copy or download it again";
+const DAMAGED: &str =
+    "it is no instruction of a pickle; the file is damaged: copy or download it again";
 
 fn empty() -> String {
     "it takes a value where there is none".to_owned()

@@ -192,9 +192,13 @@ fn stripped<'p, 'a>(
 
 /// A name without the components of `torch.compile`, wherever they stand before the last.
 fn uncompiled(name: &str) -> String {
-    let (path, last) = name.rsplit_once('.').unwrap_or(("", name));
-    let parts = path.split('.').filter(|part| *part != COMPILED);
-    parts.chain([last]).collect::<Vec<_>>().join(".")
+    match name.rsplit_once('.') {
+        Some((path, last)) => {
+            let parts = path.split('.').filter(|part| *part != COMPILED);
+            parts.chain([last]).collect::<Vec<_>>().join(".")
+        }
+        None => name.to_owned(),
+    }
 }
 
 /// What a value is, and what to do about one that is no tensor.

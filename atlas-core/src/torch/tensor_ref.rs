@@ -49,7 +49,14 @@ pub(super) fn rebuild_tensor<'a>(
 ) -> Result<TensorRef<'a>> {
     let (storage, offset, shape, strides) = match *arguments {
         [storage, Value::Int(offset), shape, strides] => (storage, offset, shape, strides),
-        [storage, Value::Int(offset), shape, strides, Value::Bool(_), hooks] => {
+        [
+            storage,
+            Value::Int(offset),
+            shape,
+            strides,
+            Value::Bool(_),
+            hooks,
+        ] => {
             if !values.dict(hooks).is_some_and(<[_]>::is_empty) {
                 return Err("a tensor has hooks, which are code: remove them".to_owned());
             }

@@ -9,12 +9,12 @@ use std::io::{Read, Seek};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
+use super::SAVE;
 use super::archive::Archive;
 use super::dtype::TorchDtype;
 use super::layout::{self, Layout};
 use super::legacy::{self, LegacyStorages, Pickles};
 use super::pickle::{self, Pickle};
-use super::SAVE;
 use super::state_dict;
 use super::storages::Storages;
 use super::values::{StorageRef, TensorRef};

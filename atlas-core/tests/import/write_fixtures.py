@@ -97,7 +97,6 @@ save("checkpoint", {"state_dict": state, "epoch": 3})
 save("extra-state", {**state, "_extra_state": {"epoch": 3}})
 save("other-key", {**state, 3: state["bias"]})
 save("no-dictionary", state["weight"])
-save("other-protocol", state, pickle_protocol=4)
 save("negative", {**state, "bias": torch.tensor([1 + 2j, 3 + 4j, 5j]).conj().imag})
 save("sparse", {**state, "weight": torch.eye(2).to_sparse()})
 save("unsupported", {
