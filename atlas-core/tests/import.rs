@@ -440,10 +440,6 @@ fn what_is_no_dictionary_of_tensors_is_refused() {
     assert_problem("other-key", "a key of its dictionary is not a text");
     assert!(problems("twice").contains(&"`decoder/weight`: it is there twice".to_owned()));
     assert_problem("negative", "a conjugate or negative bit");
-    assert_problem(
-        "script",
-        "it is a TorchScript program: load it with `torch.jit.load` and save its `state_dict()`",
-    );
 }
 
 #[test]
@@ -649,6 +645,15 @@ fn files_of_other_programs_are_refused_by_what_they_are() {
 }
 
 #[test]
+fn a_program_is_refused_with_how_to_get_its_tensors() {
+    assert_problem(
+        "script",
+        "load it with `torch.jit.load` and save its `state_dict()`",
+    );
+    assert_problem("exported", "it is a program that `torch.export` saved");
+}
+
+#[test]
 fn the_tensors_of_one_file_are_read_by_name() {
     assert_eq!(names("linear"), ["bias", "weight"]);
     let error = refused(torch::state_dict(fixture("no-such-file")));
@@ -690,25 +695,27 @@ fn a_damaged_archive_is_refused_or_reads_the_same() {
     assert!(same < 2 * whole.len(), "nothing was noticed");
 }
 
-/// The old layout has no checksums: what is cut off is an error, and nothing panics.
+/// Without checksums, what is cut off is an error, and nothing panics.
 #[test]
-fn a_damaged_file_of_the_old_layout_does_not_panic() {
-    let whole = fs::read(fixture("linear-legacy")).unwrap();
+fn a_damaged_file_without_checksums_does_not_panic() {
     let folder = folder(ARGS, &[("encoder.pt", "linear"), ("decoder.pt", "linear")]);
     let path = folder.path().join("decoder.pt");
     let import = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
         read::<Pair>(folder.path())
     };
-    for length in 0..whole.len() {
-        assert!(import(&whole[..length]).is_err(), "{length} bytes");
-    }
-    for index in 0..whole.len() {
-        for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
-            let mut changed = whole.clone();
-            changed[index] = value;
-            if let Ok(model) = import(&changed) {
-                assert_eq!(model.networks()[1].elements(), 9);
+    for file in ["linear-legacy", "python-2", "no-checksums"] {
+        let whole = fs::read(fixture(file)).unwrap();
+        for length in 0..whole.len() {
+            assert!(import(&whole[..length]).is_err(), "{length} bytes");
+        }
+        for index in 0..whole.len() {
+            for value in [whole[index] ^ (1 << (index % 8)), !whole[index]] {
+                let mut changed = whole.clone();
+                changed[index] = value;
+                if let Ok(model) = import(&changed) {
+                    assert_eq!(model.networks()[1].elements(), 9);
+                }
             }
         }
     }

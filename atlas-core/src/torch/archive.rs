@@ -24,11 +24,14 @@ const LONGEST_WORD: u64 = 64;
 /// The newest version of archives that PyTorch reads.
 const NEWEST: u32 = 10;
 
+/// The place in the archive and the size of members, by name.
+type Places = BTreeMap<String, (usize, u64)>;
+
 /// An archive of a pickle and its storages.
 pub(super) struct Archive {
     members: Members,
-    /// The place in the archive and the size of each storage, by its key.
-    storages: BTreeMap<String, (usize, u64)>,
+    /// By their keys.
+    storages: Places,
 }
 
 /// The members of an archive.
@@ -61,7 +64,7 @@ impl Archive {
         let (version, _) = places.remove("version").ok_or("it has no `version`")?;
         check_version(&members.read(version, LONGEST_WORD)?)?;
         let pickle = members.read(pickle, pickle::LARGEST)?;
-        let mut storages = BTreeMap::new();
+        let mut storages = Places::new();
         for (name, place) in places {
             match name.strip_prefix("data/") {
                 Some(key) => drop(storages.insert(key.to_owned(), place)),
@@ -73,13 +76,10 @@ impl Archive {
     }
 }
 
-/// Place and size of each member, by its name without the folder that they are all in; and whether
-/// they have checksums.
-fn places(
-    zip: &mut ZipArchive<BufReader<File>>,
-    size: u64,
-) -> Result<(BTreeMap<String, (usize, u64)>, bool), String> {
-    let mut places = BTreeMap::new();
+/// Every member by its name without the folder that they are all in; and whether they have
+/// checksums.
+fn places(zip: &mut ZipArchive<BufReader<File>>, size: u64) -> Result<(Places, bool), String> {
+    let mut places = Places::new();
     let mut folder = None;
     let mut has_checksums = false;
     for index in 0..zip.len() {
@@ -94,6 +94,11 @@ fn places(
                  `state_dict()` with `torch.save`"
                     .to_owned(),
             );
+        }
+        if name.ends_with("/archive_format") {
+            return Err(format!(
+                "it is a program that `torch.export` saved: {SAVE} where the module is"
+            ));
         }
         if member.compression() != CompressionMethod::Stored || member.encrypted() {
             return Err(format!(

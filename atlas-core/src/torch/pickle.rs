@@ -18,6 +18,8 @@ pub(super) const LARGEST: u64 = 64 << 20;
 const MOST_VALUES: usize = 1 << 22;
 /// The newest protocol.
 const NEWEST: u8 = 5;
+/// A longer name of Python is refused: messages repeat it.
+const LONGEST_NAME: usize = 1024;
 /// The number that the files before PyTorch 1.6 begin with.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const CUT_OFF: &str = "its pickle is cut off: copy or download the file again";
@@ -400,6 +402,11 @@ impl<'a> Machine<'a> {
     }
 
     fn push_global(&mut self, module: &'a str, name: &'a str) -> Result<()> {
+        if module.len() + name.len() > LONGEST_NAME {
+            return Err(format!(
+                "it asks for a name of more than {LONGEST_NAME} bytes"
+            ));
+        }
         let global = Global::named(module, name).unwrap_or_else(|| {
             self.values.names.push((module, name));
             Global::Foreign(self.values.names.len() - 1)
@@ -564,6 +571,71 @@ mod tests {
         assert!(pickle.len() < 1 << 18);
         let why = refusal(&pickle);
         assert!(why.ends_with("it makes more than 4194304 values"), "{why}");
+    }
+
+    /// Each call is five bytes of the pickle, and copies the pairs.
+    #[test]
+    fn pairs_that_dictionaries_share_count_for_each() {
+        let pairs = 1 << 10;
+        let pickle = [
+            b"\x80\x02ccollections\nOrderedDict\nq\x01(]q\x02(".to_vec(),
+            b"NN\x86".repeat(pairs),
+            b"etq\x03".to_vec(),
+            b"h\x01h\x03R".repeat(MOST_VALUES / pairs + 1),
+            b".".to_vec(),
+        ]
+        .concat();
+        assert!(pickle.len() < 1 << 16);
+        let why = refusal(&pickle);
+        assert!(why.ends_with("it makes more than 4194304 values"), "{why}");
+    }
+
+    /// As Python 2 writes `{"a": [1, 70000, -1L, True, None, 1.5], u"b": ("c\n", {}), "a": 2}`, with
+    /// an integer of 22 digits and an object of an old class between.
+    #[test]
+    fn the_opcodes_of_protocol_0_make_the_same_values() {
+        let pickle = b"(dp0\nS'a'\np1\n(lp2\nI1\naI70000\naL-1L\naI01\naNaF1.5\nas\
+            L1234567890123456789012L\n(imymodel\nNet\np3\n(dbs\
+            Vb\n(S'c\\n'\n(dtp4\nsg1\nI2\ns.";
+        let pickle = read(pickle).unwrap();
+        let values = &pickle.values;
+        let Some(
+            &[
+                (Value::Text("a"), list),
+                (Value::Other("an integer beyond 64 bits"), object),
+                (Value::Text("b"), pair),
+                (Value::Text("a"), Value::Int(2)),
+            ],
+        ) = values.dict(pickle.root)
+        else {
+            panic!("{:?}", values.dicts);
+        };
+        let expected = [
+            Value::Int(1),
+            Value::Int(70_000),
+            Value::Int(-1),
+            Value::Bool(true),
+            Value::None,
+            Value::Other("a float"),
+        ];
+        let list = values.list(list).unwrap();
+        assert_eq!(format!("{list:?}"), format!("{expected:?}"));
+        assert_eq!(values.object(object).unwrap().1, ("mymodel", "Net"));
+        let pair = values.tuple(pair).unwrap();
+        assert!(
+            matches!(pair, [Value::Other("a text with escapes"), Value::Dict(_)]),
+            "{pair:?}"
+        );
+    }
+
+    #[test]
+    fn no_refusal_speaks_of_opcodes() {
+        for opcode in 0..=u8::MAX {
+            let pickle = [0x80, 2, opcode, 0xff, 0xff, 0xff, 0xff, 0xff, b'.'];
+            if let Err(why) = read(&pickle) {
+                assert!(!why.contains("opcode") && !why.contains("0x"), "{why}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::values::{Global, Result, StorageRef, TensorRef, Value, Values};
 /// work with.
 pub(super) const MOST_DIMENSIONS: usize = 64;
 
+/// A longer key of a storage is refused: PyTorch's are numbers, and messages repeat it.
+const LONGEST_KEY: usize = 64;
+
 /// The storage of a persistent id.
 pub(super) fn storage<'a>(values: &Values<'a>, id: Value<'a>) -> Result<StorageRef<'a>> {
     let (id, view) = match values.tuple(id) {
@@ -25,6 +28,11 @@ pub(super) fn storage<'a>(values: &Values<'a>, id: Value<'a>) -> Result<StorageR
     else {
         return Err("it refers to something that is not a storage".to_owned());
     };
+    if key.len() > LONGEST_KEY {
+        return Err(format!(
+            "a storage has a key of more than {LONGEST_KEY} bytes"
+        ));
+    }
     if !matches!(view, Value::None) {
         return Err(format!(
             "storage `{key}` is a view of another: save it with PyTorch 1.0 or newer"
