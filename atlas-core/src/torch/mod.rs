@@ -84,8 +84,8 @@ pub fn read(
 
 /// The tensors of the file at `path` by name, as `torch.save(model.state_dict(), path)` wrote it.
 ///
-/// Any PyTorch since 0.1.10 and Python since 2.7 may have written the file. It is read as data, and
-/// none of its code is run.
+/// The file is an archive, or has the layout of PyTorch before 1.6, and its pickle is of protocol 1
+/// to 5, also as Python 2 writes it. It is read as data, and none of its code is run.
 ///
 /// The tensors are one dictionary. A checkpoint may hold it beside other things, under one customary
 /// key such as `state_dict`, `model_state_dict`, `model`, `net` or `ema`; the rest is then left
