@@ -11,7 +11,7 @@
 //! | read bundles of older versions | [the guide](guide::migration) |
 //! | serve | [the guide](guide::serve), [`Encoder`], [`Decoder`] |
 //! | bring a model of candle | [the guide](guide::existing) |
-//! | bring weights | [the guide](guide::weights), [`Model::from_snapshot`] |
+//! | bring weights | [the guide](guide::weights), [`Weights`](weights::Weights), [`Model::from_snapshot`] |
 //! | choose an architecture by name | [`Registry`] |
 //! | look at a bundle without its type | [`Bundle`], [the format](mod@format) |
 #![forbid(unsafe_code)]
@@ -38,6 +38,7 @@ mod tensors;
 pub mod torch;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod weights;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}

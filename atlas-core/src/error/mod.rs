@@ -65,8 +65,7 @@ enum Kind {
     Params(Report),
     Bundle(BundleError),
     Model(ModelError),
-    /// Files of a Python model could not be read.
-    #[cfg(feature = "torch")]
+    /// Files of another program could not be read.
     Import {
         path: PathBuf,
         report: Report,
@@ -194,8 +193,7 @@ impl Error {
         matches!(&self.0.kind, Kind::Model(ModelError::Unknown { .. }))
     }
 
-    /// Whether files of a Python model could not be read.
-    #[cfg(feature = "torch")]
+    /// Whether files of another program could not be read, or their tensors not be mapped.
     pub fn is_import(&self) -> bool {
         matches!(self.0.kind, Kind::Import { .. })
     }
@@ -212,7 +210,6 @@ impl Error {
             Kind::Model(ModelError::Mismatch(report) | ModelError::Behaviour(report)) => {
                 report.problems()
             }
-            #[cfg(feature = "torch")]
             Kind::Import { report, .. } => report.problems(),
             _ => &[],
         }
@@ -222,7 +219,6 @@ impl Error {
         Kind::Params(report).into()
     }
 
-    #[cfg(feature = "torch")]
     pub(crate) fn import(path: &Path, report: impl Into<Report>) -> Self {
         let (path, report) = (path.to_owned(), report.into());
         Kind::Import { path, report }.into()
@@ -311,7 +307,6 @@ impl fmt::Display for Error {
             Kind::Params(report) => write!(f, "parameters: {report}"),
             Kind::Bundle(error) => error.fmt(f),
             Kind::Model(error) => error.fmt(f),
-            #[cfg(feature = "torch")]
             Kind::Import { path, report } => {
                 write!(f, "cannot import {}: {report}", path.display())
             }

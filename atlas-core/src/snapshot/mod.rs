@@ -18,6 +18,7 @@ pub(crate) use golden::{named_outputs, values};
 pub use provenance::Provenance;
 
 use crate::error::{Error, Result};
+use crate::params::Params;
 use crate::tensors::Tensors;
 
 /// A model without its type: everything that a bundle holds.
@@ -95,6 +96,13 @@ impl Snapshot {
             frozen: BTreeSet::new(),
             checkpoint: None,
             provenance: Provenance::new(None),
+        }
+    }
+
+    /// Puts these parameters in the place of all that are there.
+    pub fn set_params(&mut self, params: &impl Params) {
+        if let Value::Object(params) = params.to_json() {
+            self.params = params;
         }
     }
 
