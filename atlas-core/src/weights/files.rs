@@ -97,7 +97,10 @@ impl Index {
         let mut shards = Vec::new();
         for name in names {
             let shard = path.with_file_name(name);
-            if Path::new(name).file_name().is_none_or(|file| file != name.as_str()) {
+            if Path::new(name)
+                .file_name()
+                .is_none_or(|file| file != name.as_str())
+            {
                 problems.push(Problem::new(name, "a shard is a file beside its index"));
             } else if !shard.is_file() {
                 problems.push(Problem::new(name, "missing"));
@@ -122,7 +125,10 @@ impl Index {
             .iter()
             .filter(|(name, _)| !self.weight_map.contains_key(*name));
         let unnamed = unnamed.map(|(name, place)| {
-            Problem::new(name, format!("it is in {place}, and the index does not name it"))
+            Problem::new(
+                name,
+                format!("it is in {place}, and the index does not name it"),
+            )
         });
         misplaced.chain(unnamed).collect()
     }

@@ -134,7 +134,11 @@ impl Mapping {
         }
         mapped.check_networks(networks);
         for (rule, used) in self.rules.iter().zip(used) {
-            let is_hidden = || tensors.keys().any(|name| matched(&rule.from, name).is_some());
+            let is_hidden = || {
+                tensors
+                    .keys()
+                    .any(|name| matched(&rule.from, name).is_some())
+            };
             let why = match rule.defect() {
                 Some(why) => why,
                 None if used => continue,
@@ -144,7 +148,10 @@ impl Mapping {
             mapped.report.push(Problem::new(&rule.from, why));
         }
         let networks = mapped.networks;
-        mapped.report.into_result(|report| report).map(|()| networks)
+        mapped
+            .report
+            .into_result(|report| report)
+            .map(|()| networks)
     }
 }
 
@@ -154,15 +161,15 @@ impl Rule {
         match (&self.to, self.ignore) {
             (Some(_), true) => Some("a rule has no `to` if it has `ignore`".to_owned()),
             (None, false) => Some("a rule has `to` or `ignore`".to_owned()),
-            (None, true) if self.transpose => {
-                Some("what is ignored is not transposed".to_owned())
-            }
+            (None, true) if self.transpose => Some("what is ignored is not transposed".to_owned()),
             (None, true) => None,
             (Some(to), false) => {
                 let count = |pattern: &str| pattern.matches('*').count();
                 let (here, there) = (count(&self.from), count(to));
                 if here != there {
-                    Some(format!("`{to}` has {there} `*`, and not {here} as `from` has"))
+                    Some(format!(
+                        "`{to}` has {there} `*`, and not {here} as `from` has"
+                    ))
                 } else if to.contains('/') {
                     None
                 } else {

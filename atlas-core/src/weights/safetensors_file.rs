@@ -52,7 +52,10 @@ fn read_header(path: &Path, file: &mut DigestedFile) -> Result<Metadata> {
     let refused = |why: String| Error::import(path, why.as_str());
     let mut length = [0; LENGTH as usize];
     let room = file.size.checked_sub(LENGTH).ok_or_else(|| {
-        refused(format!("it is no safetensors file: it has {} bytes", file.size))
+        refused(format!(
+            "it is no safetensors file: it has {} bytes",
+            file.size
+        ))
     })?;
     file.read_exact(&mut length).map_err(failed)?;
     let length = u64::from_le_bytes(length);
