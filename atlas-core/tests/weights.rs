@@ -1,4 +1,4 @@
-//! Weights of other programs become those of a model by a mapping, or an error that says why not.
+//! Weights of other programs become those of a model by a mapping, or an error says why not.
 //!
 //! `weights/write_fixtures.py` wrote the files and, by PyTorch, the outputs.
 
@@ -265,9 +265,14 @@ fn assert_behaves_as_in_pytorch<T: AtlasModel>(
     for model in [model, T::load(&bundle).unwrap()] {
         let outputs = forward(&model, inputs).unwrap();
         assert_eq!(outputs.dims(), expected.dims());
-        let difference = (outputs - expected).unwrap().abs().unwrap();
-        let largest: f32 = difference.max_all().unwrap().to_scalar().unwrap();
-        assert!(largest < 1e-6, "{name}: outputs differ by {largest}");
+        let largest = |tensor: &Tensor| -> f32 {
+            let largest = tensor.abs().unwrap().max_all().unwrap();
+            largest.to_scalar().unwrap()
+        };
+        // In f32, PyTorch's own outputs of the transformer, which reach 3, are off by 7e-7.
+        let allowed = 1e-6 * largest(expected).max(1.0);
+        let found = largest(&(outputs - expected).unwrap());
+        assert!(found < allowed, "{name}: outputs differ by {found}");
     }
 }
 

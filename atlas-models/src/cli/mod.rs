@@ -19,6 +19,7 @@ mod failure;
 mod model;
 mod molecules;
 mod output_file;
+mod parameters;
 mod problems;
 mod save_check;
 mod terminal;

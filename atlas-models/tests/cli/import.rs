@@ -1,7 +1,11 @@
 //! `import`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use atlas_core::Bundle;
+use serde_json::{Value, json};
 
 use crate::support::Scene;
 
@@ -108,4 +112,122 @@ fn an_unknown_model_is_named() {
         .atlas("import old --model gru-vea --out bundle")
         .failure();
     assert!(error.contains("did you mean `gru-vae`?"), "{error}");
+}
+
+/// The same model in `net.safetensors`, with names that `map.json` maps and its parameters in
+/// `params.json`.
+fn mapped_scene() -> Scene {
+    let scene = scene();
+    scene.atlas(IMPORT).success();
+    let snapshot = Bundle::open(scene.path("bundle"))
+        .unwrap()
+        .snapshot()
+        .unwrap();
+    let mut tensors = HashMap::new();
+    for (network, named) in snapshot.networks {
+        for (name, tensor) in named {
+            let tensor = if name == "mean.weight" {
+                tensor.t().unwrap()
+            } else {
+                tensor
+            };
+            tensors.insert(format!("model.{network}.{name}"), tensor);
+        }
+    }
+    candle_core::safetensors::save(&tensors, scene.path("net.safetensors")).unwrap();
+    scene.write("params.json", Value::Object(snapshot.params).to_string());
+    let rules = json!([
+        { "from": "model.*.mean.weight", "to": "*/mean.weight", "transpose": true },
+        { "from": "model.*.*", "to": "*/*" },
+    ]);
+    scene.write("map.json", rules.to_string());
+    scene
+}
+
+const MAPPED: &str =
+    "import net.safetensors --map map.json --params params.json --model gru-vae --out mapped";
+
+#[test]
+fn weights_that_a_mapping_names_become_the_same_bundle() {
+    let scene = mapped_scene();
+    let printed = scene.atlas(&format!("{MAPPED} --json")).json();
+    let inspected = scene.atlas("inspect bundle --json").json();
+    assert_eq!(printed["digest"], inspected["digest"]);
+    let source = scene.read("net.safetensors");
+    assert_eq!(printed["files"]["net.safetensors"]["bytes"], source.len());
+    let inspected = scene.atlas("inspect mapped --json").json();
+    let note = &inspected["provenance"]["notes"]["imported"];
+    assert_eq!(note["mapping"][1]["to"], "*/*");
+    scene.atlas("verify mapped").success();
+}
+
+#[test]
+fn parameters_on_the_command_line_come_after_those_of_the_file() {
+    let scene = mapped_scene();
+    scene
+        .atlas(&format!("{MAPPED} --set dropout=0.25"))
+        .success();
+    let inspected = scene.atlas("inspect mapped --json").json();
+    assert_eq!(inspected["params"]["dropout"], 0.25);
+    assert_eq!(inspected["params"]["latent_size"], 4);
+}
+
+#[test]
+fn what_is_wrong_with_parameters_and_with_the_mapping_is_listed_at_once() {
+    let scene = mapped_scene();
+    let rules = json!([
+        { "from": "model.encoder.*", "to": "encodr/*" },
+        { "from": "model.decoder.*", "to": "decoder/*" },
+        { "from": "ema.*", "ignore": true },
+    ]);
+    scene.write("map.json", rules.to_string());
+    let error = scene
+        .atlas(&format!("{MAPPED} --set latent_sise=5"))
+        .failure();
+    for part in [
+        "nothing was imported: 2 problems",
+        "did you mean `latent_size`?",
+        "cannot import net.safetensors: 3 problems",
+        "`model.embedding.weight` = F32 [13, 5]: no rule matches it",
+        "did you mean `encoder`?",
+        "`ema.*`: it matches no tensor",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!scene.path("mapped").exists());
+}
+
+#[test]
+fn a_mapping_that_is_malformed_is_refused_with_its_file_and_place() {
+    let scene = mapped_scene();
+    scene.write("map.json", "[{ \"form\": \"*\" }]");
+    let error = scene.atlas(MAPPED).failure();
+    assert!(
+        error.contains("--map map.json: unknown field `form`"),
+        "{error}"
+    );
+    assert!(error.contains("line 1 column "), "{error}");
+}
+
+#[test]
+fn tensors_that_the_model_does_not_ask_for_are_refused() {
+    let scene = mapped_scene();
+    let error = scene
+        .atlas(&format!("{MAPPED} --set latent_size=5"))
+        .failure();
+    assert!(
+        error.contains("net.safetensors: it does not hold"),
+        "{error}"
+    );
+    assert!(error.contains("encoder/mean.weight"), "{error}");
+    assert!(!scene.path("mapped").exists());
+}
+
+#[test]
+fn parameters_without_a_mapping_are_wrong_usage() {
+    let scene = scene();
+    for given in ["--set latent_size=4", "--params params.json"] {
+        let output = scene.atlas(&format!("{IMPORT} {given}"));
+        assert_eq!(output.code, Some(2), "{given}");
+    }
 }

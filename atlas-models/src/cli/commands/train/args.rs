@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::cli::parameters::ParamArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   atlas train
@@ -89,9 +91,6 @@ pub struct ModelArgs {
     /// Architecture; `atlas models` lists them [default: gru-vae]
     #[arg(long = "model", value_name = "MODEL")]
     pub name: Option<String>,
-    /// Set a parameter of the model; `atlas params MODEL` lists them. Can be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
     /// Start from the weights of this bundle; with the same architecture its parameters, too, are
     /// taken unless --params or --set say otherwise, and the vocabulary in any case
     #[arg(long, value_name = "BUNDLE")]
@@ -99,9 +98,8 @@ pub struct ModelArgs {
     /// Take this network alone from the --from bundle; the others start fresh. Can be repeated
     #[arg(long, value_name = "NETWORK", requires = "from")]
     pub take: Vec<String>,
-    /// JSON object of parameters of the model
-    #[arg(long, value_name = "FILE")]
-    pub params: Option<PathBuf>,
+    #[command(flatten)]
+    pub params: ParamArgs,
 }
 
 #[derive(clap::Args)]

@@ -1,0 +1,61 @@
+//! [`ParamArgs`]: the parameters of a model that a command gives, in a file and as `name=value`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use atlas_core::params::Schema;
+use atlas_core::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::cli::problems::Problems;
+
+// A doc comment on it would take the place of the command's own.
+#[derive(clap::Args)]
+pub struct ParamArgs {
+    /// Set a parameter of the model; `atlas params MODEL` lists them. Can be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// JSON object of parameters of the model
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+}
+
+impl ParamArgs {
+    /// The parameters `base` with those of the file and of the command line on top.
+    pub fn over(&self, base: Value, schema: &Schema, problems: &mut Problems) -> Value {
+        let mut params = base;
+        if let Some(path) = &self.params
+            && let Some(given) = problems.take(read_json("--params", path))
+        {
+            merge(&mut params, given);
+        }
+        // One at a time, so that a mistake in one does not hide what is wrong with another.
+        for assignment in &self.set {
+            match schema.overrides(params.clone(), [assignment]) {
+                Ok(assigned) => params = assigned,
+                Err(error) => problems.note(Some("--set"), &error),
+            }
+        }
+        params
+    }
+}
+
+/// What the JSON file holds that an option names.
+pub fn read_json<T: DeserializeOwned>(option: &str, path: &Path) -> Result<T> {
+    let read = || {
+        let text = fs::read_to_string(path).map_err(Error::other)?;
+        serde_json::from_str(&text).map_err(Error::other)
+    };
+    read().map_err(|error: Error| error.within(format_args!("{option} {}", path.display())))
+}
+
+/// Puts `given` on top of `base`, group by group.
+fn merge(base: &mut Value, given: Map<String, Value>) {
+    for (name, value) in given {
+        match (base.get_mut(&name), value) {
+            (Some(group @ Value::Object(_)), Value::Object(members)) => merge(group, members),
+            (_, value) => base[name] = value,
+        }
+    }
+}
