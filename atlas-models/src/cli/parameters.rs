@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::cli::problems::Problems;
 
+/// The option that names the file.
+const PARAMS: &str = "--params";
+
 // A doc comment on it would take the place of the command's own.
 #[derive(clap::Args)]
 pub struct ParamArgs {
@@ -26,7 +29,7 @@ impl ParamArgs {
     pub fn over(&self, base: Value, schema: &Schema, problems: &mut Problems) -> Value {
         let mut params = base;
         if let Some(path) = &self.params
-            && let Some(given) = problems.take(read_json("--params", path))
+            && let Some(given) = problems.take(read_params(path))
         {
             merge(&mut params, given);
         }
@@ -38,6 +41,16 @@ impl ParamArgs {
             }
         }
         params
+    }
+}
+
+fn read_params(path: &Path) -> Result<Map<String, Value>> {
+    match read_json(PARAMS, path)? {
+        Value::Object(params) => Ok(params),
+        _ => {
+            let error = Error::new("expected a JSON object of parameters");
+            Err(error.within(format_args!("{PARAMS} {}", path.display())))
+        }
     }
 }
 

@@ -168,8 +168,8 @@ fn parameters_on_the_command_line_come_after_those_of_the_file() {
         .atlas(&format!("{MAPPED} --set dropout=0.25"))
         .success();
     let inspected = scene.atlas("inspect mapped --json").json();
-    assert_eq!(inspected["params"]["dropout"], 0.25);
-    assert_eq!(inspected["params"]["latent_size"], 4);
+    assert_eq!(inspected["parameters"]["dropout"], 0.25);
+    assert_eq!(inspected["parameters"]["latent_size"], 4);
 }
 
 #[test]
