@@ -34,7 +34,7 @@ fn a_struct_without_mistakes_expands_without_errors() {
         struct Mlp {
             #[param(default = 20, min = 1)]
             input_size: usize,
-            #[network(with = build_net)]
+            #[network(with = build_net, golden = [4, input_size])]
             net: Sequential,
         }
     });

@@ -40,8 +40,8 @@ stands for any text, and each rule and each tensor must be matched:
 /// module as torch.save writes it; and nothing else.
 ///
 /// If anything is missing, left over or of another shape or dtype, all of it is listed and nothing
-/// is saved. The files are read as data: no code in them is run, and a file that asks for anything
-/// but tensors is refused. How the model behaved elsewhere is not checked: compare its outputs.
+/// is saved. The files are read as data: no code in them is run. Of a PyTorch checkpoint the tensors
+/// are taken, and what stands beside them is left aside. How the model behaved elsewhere is not checked: compare its outputs.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group = ArgGroup::new("given").args(["set", "params"]).multiple(true).requires("map"))]
