@@ -171,9 +171,8 @@ pub fn golden_outputs<O: GoldenOutputs, E: Into<Error>>(
     outputs.map(GoldenOutputs::named).map_err(Into::into)
 }
 
-/// The inputs and a standard normal one of that shape, for the network of that name.
-pub fn with_golden_input<T: AtlasModel>(
-    inputs: GoldenInputs,
+/// A standard normal input of that shape, for the network of that name.
+pub fn golden_input<T: AtlasModel>(
     model: &Model<T>,
     network: &str,
     shape: &[usize],
@@ -183,7 +182,7 @@ pub fn with_golden_input<T: AtlasModel>(
         return Err(Error::new(defect));
     }
     let input = crate::random::golden_input(network, shape, model.dtype(), model.device())?;
-    Ok(inputs.with_tensor(network, input))
+    Ok(GoldenInputs::default().with_tensor(network, input))
 }
 
 /// A network whose behaviour can be checked on an input of a shape.
@@ -203,19 +202,23 @@ impl<N: ModuleT> GoldenNetwork for N {
     }
 }
 
-/// The output of a network on its input, with its name.
+/// The output of the network on its input, with its name.
 pub fn golden_forward<N: GoldenNetwork>(
     network: &N,
     name: &str,
     inputs: &GoldenInputs,
-) -> Result<(String, Tensor)> {
+) -> Result<Vec<(String, Tensor)>> {
     let input = inputs
         .tensor(name)
         .ok_or_else(|| Error::new(format_args!("there is no input `{name}`")))?;
     let output = network.golden_forward(input).map_err(|error| {
-        Error::from(error).within(format_args!("network `{name}` on a random input"))
+        let input = tensors::describe(input.dtype(), input.dims());
+        Error::from(error).within(format_args!(
+            "network `{name}` on the random input {input} that `golden` asks for (one that takes ids \
+             is checked by `#[atlas(golden = path)]`)"
+        ))
     })?;
-    Ok((name.to_owned(), output))
+    Ok(vec![(name.to_owned(), output)])
 }
 
 /// Reads parameters as a person gives them: strictly, and with their defaults.

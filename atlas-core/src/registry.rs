@@ -20,8 +20,8 @@ use crate::snapshot::Snapshot;
 ///
 /// ```
 /// # use atlas_core::prelude::*;
-/// # use candle_core::Tensor;
-/// # use candle_nn::{Linear, Module, VarBuilder};
+/// # use atlas_core::candle_core::{self, Tensor};
+/// # use atlas_core::candle_nn::{Linear, Module, VarBuilder};
 /// # #[derive(AtlasModel)]
 /// # struct Scale {
 /// #     #[param(default = 2, min = 1)]
@@ -30,7 +30,7 @@ use crate::snapshot::Snapshot;
 /// #     linear: Linear,
 /// # }
 /// # fn build(params: &ScaleParams, vb: VarBuilder) -> candle_core::Result<Linear> {
-/// #     candle_nn::linear(params.width, params.width, vb)
+/// #     atlas_core::candle_nn::linear(params.width, params.width, vb)
 /// # }
 /// # impl Decoder for Scale {
 /// #     type Output = f32;

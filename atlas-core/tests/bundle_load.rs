@@ -395,14 +395,12 @@ fn a_folder_without_a_manifest_is_no_bundle() {
 fn a_missing_tensor_file_is_named() {
     let (_folder, path) = saved();
     fs::remove_file(path.join("net.safetensors")).unwrap();
-    let message = refusal(&path).to_string();
-    assert!(
-        message.starts_with(&format!(
-            "cannot open {}: ",
-            path.join("net.safetensors").display()
-        )),
-        "{message}"
-    );
+    let error = refusal(&path);
+    // There is a bundle, which is damaged: nobody should take it for none.
+    assert!(error.is_corrupt() && !error.is_not_found());
+    let file = path.join("net.safetensors");
+    let expected = format!("{} is not as it was saved: it is missing", file.display());
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::thread;
 
 use atlas_core::nn::LayerNorm;
 use atlas_core::prelude::*;
-use atlas_core::train::{Run, TrainParams, train};
-use atlas_core::{Bundle, Registry, Snapshot};
+use atlas_core::train::{
+    Control, EpochReport, Observer, Run, TrainParams, Training, resume, train,
+};
+use atlas_core::{Bundle, Checkpoint, Registry, Snapshot};
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 use candle_nn::{
     BatchNorm, Dropout, Init, Linear, Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear,
@@ -207,6 +209,58 @@ fn a_model_loaded_for_inference_and_run_in_training_mode_is_saved_as_it_is() {
     let again = Normed::load(&path).unwrap();
     assert_eq!(again.digest().unwrap(), model.digest().unwrap());
     assert_eq!(values(&again, "rows"), [4.0]);
+}
+
+/// The same, checked by what moves its buffers.
+#[derive(AtlasModel)]
+#[atlas(golden = in_training_mode)]
+struct Moved {
+    #[network(with = moved)]
+    net: BatchNorm,
+}
+
+fn moved(_: &MovedParams, vb: VarBuilder) -> CandleResult<BatchNorm> {
+    batch_norm(3, 1e-5, vb.pp("norm"))
+}
+
+fn in_training_mode(model: &Moved) -> CandleResult<Tensor> {
+    let rows = Tensor::ones((2, 3), DType::F32, &Device::Cpu)?;
+    model.net.forward_t(&rows, true)
+}
+
+#[test]
+fn a_check_that_moves_the_model_is_refused() {
+    let error = Moved::create(MovedParams {}).unwrap_err().to_string();
+    assert!(
+        error.contains("moves `net/norm.running_mean`, `net/norm.running_var`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_checkpoint_goes_on_with_the_weights_that_it_was_made_with_alone() {
+    /// Keeps the last checkpoint.
+    struct Keep(Option<Checkpoint>);
+    impl Observer<Model<Normed>> for Keep {
+        fn on_epoch(
+            &mut self,
+            _: &mut Model<Normed>,
+            _: &EpochReport,
+            training: &Training<'_>,
+        ) -> Result<Control> {
+            self.0 = Some(training.checkpoint()?);
+            Ok(Control::Stop)
+        }
+    }
+    let mut keep = Keep(None);
+    let mut model: Model<Normed> = create();
+    train(&mut model, &rows(), &run(2), &mut keep).unwrap();
+    let checkpoint = keep.0.unwrap();
+    let mut fresh: Model<Normed> = create();
+    let error = resume(&mut fresh, &rows(), &run(2), &checkpoint, &mut ()).unwrap_err();
+    let expected = "the model has other weights than it was made with";
+    assert!(error.to_string().contains(expected), "{error}");
+    resume(&mut model, &rows(), &run(2), &checkpoint, &mut ()).unwrap();
 }
 
 #[test]
@@ -472,17 +526,22 @@ fn a_layer_that_cuts_gradients_is_named_with_the_cure() {
 macro_rules! headed {
     ($model:ident, $params:ident, $name:literal, $width:literal) => {
         #[derive(AtlasModel)]
-        #[atlas(name = $name)]
+        #[atlas(name = $name, golden = $model::of_ones)]
         struct $model {
             #[param(default = $width)]
             width: usize,
-            #[network(with = $model::encoder, golden = [2, 3])]
+            #[network(with = $model::encoder)]
             encoder: Linear,
-            #[network(with = $model::head, golden = [2, 4])]
+            #[network(with = $model::head)]
             head: Linear,
         }
 
         impl $model {
+            fn of_ones(&self) -> CandleResult<Tensor> {
+                let rows = Tensor::ones((2, 3), DType::F32, &Device::Cpu)?;
+                self.head.forward(&self.encoder.forward(&rows)?.relu()?)
+            }
+
             fn encoder(_: &$params, vb: VarBuilder) -> CandleResult<Linear> {
                 linear(3, 4, vb)
             }

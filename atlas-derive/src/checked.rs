@@ -33,8 +33,8 @@ pub(crate) enum Behaviour {
     Golden(Span),
     /// By a function of the model.
     Function(ExprPath),
-    /// Each network on an input of a shape that it says.
-    Networks,
+    /// The one network on an input of a shape that it says.
+    Network,
     Unchecked,
 }
 

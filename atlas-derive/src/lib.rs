@@ -34,8 +34,8 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///
 /// ```
 /// use atlas_core::prelude::*;
-/// use candle_core::{DType, Device, Tensor};
-/// use candle_nn::{Module, Sequential, VarBuilder, linear, seq};
+/// use atlas_core::candle_core::{self, DType, Device, Tensor};
+/// use atlas_core::candle_nn::{Module, Sequential, VarBuilder, linear, seq};
 ///
 /// /// A perceptron with one hidden layer.
 /// #[derive(AtlasModel)]
@@ -99,7 +99,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   where `O` is a tensor or named tensors (`[(&str, Tensor); 2]`, `Vec<(String, Tensor)>`) and `E:
 ///   Into<Error>`. A save stores its outputs, and a load computes and compares them.
 ///   **`golden`** alone: the model implements `Golden`, whose inputs are stored, too.
-///   *When absent: each `#[network]` says `golden = […]`.*
+///   *When absent: the one `#[network]` says `golden = […]`.*
 /// - **`unchecked`**: The behaviour of the model is not checked: a change of an activation, an
 ///   epsilon or a tokenizer goes unnoticed.
 ///   *When absent: the behaviour is checked.*
@@ -156,9 +156,11 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   `E: Into<Error>`.
 ///   *When absent: the `new` of the field's type builds it, with the same arguments; or
 ///   `#[atlas(build = …)]` does.*
-/// - **`golden = [4, input_size]`**: The shape of a random input on which its behaviour is checked:
-///   expressions of the parameters and derived fields, by their names. The input is standard normal,
-///   in the model's dtype, and the same for ever. The field's type is a candle `Module` or `ModuleT`.
+/// - **`golden = [4, input_size]`**: For the network of a model that has but one: the shape of a
+///   random input on which its behaviour is checked, expressions of the parameters and derived fields, by their names. The input is standard normal,
+///   in the model's dtype, and the same for ever. The field's type is a candle `Module`, or a
+///   `ModuleT`, which is run with `train` false. What the model does before and after the network is
+///   not covered.
 ///   *When absent: `#[atlas(golden = …)]` checks the whole model, or `#[atlas(unchecked)]` says that
 ///   nothing is checked. One of the three is required.*
 /// - **`buffers = ["steps"]`**: Tensors that are kept with the model and not optimised, by their
@@ -177,10 +179,11 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///
 /// ```
 /// use atlas_core::prelude::*;
-/// use candle_nn::{Linear, VarBuilder, linear};
+/// use atlas_core::candle_core::{self, Tensor};
+/// use atlas_core::candle_nn::{Linear, Module, VarBuilder, linear};
 ///
 /// #[derive(AtlasModel)]
-/// #[atlas(build = build, validate = has_room)]
+/// #[atlas(build = build, validate = has_room, golden = tag)]
 /// struct Tagger {
 ///     #[param(default = vec!["C", "N", "O"], len = 1..)]
 ///     vocabulary: Vec<String>,
@@ -188,9 +191,9 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///     hidden_size: usize,
 ///     #[derived(with = longest)]
 ///     longest: usize,
-///     #[network(golden = [2, vocabulary.len()])]
+///     #[network]
 ///     encoder: Linear,
-///     #[network(golden = [2, hidden_size])]
+///     #[network]
 ///     head: Linear,
 /// }
 ///
@@ -207,6 +210,13 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///     let encoder = linear(tokens, params.hidden_size, networks.builder("encoder")?)?;
 ///     let head = linear(encoder.weight().dim(0)?, tokens, networks.builder("head")?)?;
 ///     Ok((encoder, head))
+/// }
+///
+/// /// The logits of one row for each token: what is stored with the model and compared.
+/// fn tag(tagger: &Tagger) -> candle_core::Result<Tensor> {
+///     let tokens = tagger.vocabulary.len();
+///     let rows = Tensor::eye(tokens, tagger.head.weight().dtype(), tagger.head.weight().device())?;
+///     tagger.head.forward(&tagger.encoder.forward(&rows)?.relu()?)
 /// }
 ///
 /// let tagger = Tagger::create(TaggerParams::default())?;

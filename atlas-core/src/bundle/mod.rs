@@ -390,9 +390,23 @@ impl Bundle {
     /// The tensors of one of the bundle's files, as variables.
     fn read_file(&self, file: &TensorFile) -> Result<Tensors> {
         let name = manifest::file_name(&file.name);
-        let opened = self.folder.file(&name)?;
-        tensor_file::read(&opened, &self.path().join(&name), file)
+        let path = self.path().join(&name);
+        let opened = self.folder.file(&name).map_err(|error| {
+            if error.is_not_found() {
+                Error::corrupt(&path, "it is missing")
+            } else {
+                error
+            }
+        })?;
+        tensor_file::read(&opened, &path, file)
     }
+}
+
+/// The digest of the file that these tensors would be.
+#[cfg(feature = "train")]
+pub(crate) fn digest(tensors: &Tensors) -> Result<String> {
+    let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    Ok(tensor_file::describe("", named)?.blake3)
 }
 
 /// The same tensors, which are no variables.

@@ -58,6 +58,7 @@ impl fmt::Display for ModelError {
                 write!(f, "there is no model `{name}`")?;
                 match suggestion(name, known.iter().map(String::as_str)) {
                     Some(near) => write!(f, "; did you mean `{near}`?"),
+                    None if known.is_empty() => write!(f, "; none is registered"),
                     None => write!(f, "; there is {}", known.join(", ")),
                 }
             }

@@ -11,8 +11,8 @@ use crate::random;
 ///
 /// ```
 /// use atlas_core::prelude::*;
-/// use candle_core::{Device, Tensor};
-/// use candle_nn::{Linear, Module, VarBuilder, linear};
+/// use atlas_core::candle_core::{self, Device, Tensor};
+/// use atlas_core::candle_nn::{Linear, Module, VarBuilder, linear};
 ///
 /// /// A straight line.
 /// #[derive(AtlasModel)]

@@ -13,7 +13,7 @@ use crate::tensors;
 ///
 /// ```
 /// use atlas_core::CreateOptions;
-/// use candle_core::DType;
+/// use atlas_core::candle_core::{self, DType};
 ///
 /// let options = CreateOptions::new().seed(7).dtype(DType::F64);
 /// ```

@@ -38,8 +38,8 @@ use crate::tensors::Tensors;
 /// | `F16` | any | 2·10⁻² | some 40 roundings of 2⁻¹¹ |
 /// | `BF16` | any | 10⁻¹ | some 25 roundings of 2⁻⁸ |
 ///
-/// A changed activation, epsilon or tokenizer moves outputs by far more; what it moves by less is
-/// not told from another processor. Outputs are finite: a model whose are not is not saved.
+/// A changed activation or tokenizer moves outputs by far more, most changes of an epsilon too; what
+/// is moved by less is not told from another processor. Outputs are finite: a model whose are not is not saved.
 ///
 /// A [cast](crate::LoadOptions::cast) is checked, too: the model as it was saved, where its
 /// operations run in that dtype, and then the cast one, with the share of the coarser of the two
@@ -130,12 +130,40 @@ pub(super) fn record<T: AtlasModel>(model: &Model<T>) -> Result<Option<GoldenRec
     compute().map(Some).map_err(|error| error.within(CHECK))
 }
 
+/// The outputs, computed without moving anything: a check that changes the model would have it saved
+/// and loaded as another.
 fn outputs<T: AtlasModel>(
     model: &Model<T>,
     functions: &GoldenFns<T>,
     inputs: &GoldenInputs,
 ) -> Result<Tensors> {
-    named_outputs((functions.outputs)(model, inputs)?)
+    let buffers = model.buffers();
+    let copies = buffers
+        .iter()
+        .map(|(_, var)| var.as_detached_tensor().copy());
+    let copies = copies.collect::<candle_core::Result<Vec<_>>>()?;
+    let outputs = (functions.outputs)(model, inputs);
+    let mut moved = Vec::new();
+    for ((name, var), copy) in buffers.iter().zip(&copies) {
+        if !is_equal(var, copy)? {
+            var.set(copy)?;
+            moved.push(format!("`{name}`"));
+        }
+    }
+    if !moved.is_empty() {
+        return Err(Error::new(format_args!(
+            "computing the outputs moves {}: a batch norm is run with `train` false there",
+            moved.join(", ")
+        )));
+    }
+    named_outputs(outputs?)
+}
+
+/// Whether all elements are equal, or both not a number.
+fn is_equal(a: &Tensor, b: &Tensor) -> Result<bool> {
+    let (a, b) = (values(a)?, values(b)?);
+    let mut pairs = a.iter().zip(&b);
+    Ok(pairs.all(|(a, b)| a == b || a.is_nan() && b.is_nan()))
 }
 
 /// Computes the stored outputs again; an error names each that differs by more than the tolerance.

@@ -42,7 +42,7 @@ pub struct AdamWParams {
 ///
 /// ```
 /// use atlas_core::train::{AdamW, AdamWParams};
-/// use candle_core::{Device, Var};
+/// use atlas_core::candle_core::{self, Device, Var};
 ///
 /// let var = Var::new(&[1f32, -2.0], &Device::Cpu)?;
 /// let mut optimiser = AdamW::new(vec![var.clone()], AdamWParams::default())?;

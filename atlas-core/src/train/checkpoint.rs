@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::progress::Progress;
 use super::report::Stopped;
+use crate::bundle;
 use crate::error::{Error, Result};
 use crate::snapshot::Checkpoint;
+use crate::tensors::Tensors;
 
 /// The value of a checkpoint that is training's own. It has two members, `run` and `course`.
 const TRAINING: &str = "training";
@@ -52,14 +54,16 @@ fn progress_of(state: &Value) -> Result<Progress> {
         .map_err(|error| Error::other(error).within("the progress in the checkpoint"))
 }
 
-/// A checkpoint of a run, its progress, and the optimiser's moments by variable.
+/// A checkpoint of a run, its progress, and the optimiser's moments by variable, for a model of these
+/// tensors.
 pub(super) fn store<'a>(
     run: Value,
     progress: &Progress,
+    tensors: &Tensors,
     moments: impl Iterator<Item = (&'a str, (&'a Tensor, &'a Tensor))>,
 ) -> Result<Checkpoint> {
     let progress = serde_json::to_value(progress).map_err(Error::other)?;
-    let state = json!({ "run": run, "course": progress });
+    let state = json!({ "run": run, "course": progress, "weights": bundle::digest(tensors)? });
     let mut checkpoint = Checkpoint::new().with_value(TRAINING, state);
     for (name, (mean, square)) in moments {
         // The optimiser goes on to change its own in place.
@@ -70,17 +74,25 @@ pub(super) fn store<'a>(
     Ok(checkpoint)
 }
 
-/// The progress of `run` and the moments of its variables `vars`.
+/// The progress of `run` and the moments of its variables `vars`, for a model of these tensors.
 ///
 /// # Errors
 /// If the checkpoint is of another run; the message says all that differs.
 pub(super) fn restore(
     checkpoint: &Checkpoint,
     run: &Value,
+    tensors: &Tensors,
     vars: &[&str],
 ) -> Result<(Progress, Vec<(Tensor, Tensor)>)> {
     let state = state_of(checkpoint)?;
     let mut differences = Vec::new();
+    // Checkpoints of earlier versions do not say it.
+    if let Some(weights) = state["weights"].as_str()
+        && weights != bundle::digest(tensors)?
+    {
+        let why = "the model has other weights than it was made with: load both from one bundle";
+        differences.push(why.to_owned());
+    }
     for (name, given) in run.as_object().into_iter().flatten() {
         compare(name, &state["run"][name], given, &mut differences);
     }
@@ -89,7 +101,9 @@ pub(super) fn restore(
         name.is_some_and(|name| vars.contains(&name))
     };
     for (name, _) in checkpoint.tensors().filter(|(name, _)| !known(name)) {
-        differences.push(format!("`{name}`: there is no such variable to train"));
+        differences.push(format!(
+            "`{name}`: there is no such variable to train, or it is frozen now"
+        ));
     }
     let mut moments = Vec::new();
     for name in vars {

@@ -44,7 +44,7 @@ pub(super) fn take(vars: &[(String, Var)], store: &mut GradStore) -> Result<Vec<
     if !without.is_empty() {
         return Err(Error::new(format_args!(
             "{} of {} variables received no gradient and would never be trained:\n  {}\n{}\nfreeze them if that is \
-             meant",
+             meant; what is kept and not optimised, `#[network(buffers = …)]` declares",
             without.len(),
             vars.len(),
             without.join("\n  "),

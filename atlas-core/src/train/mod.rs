@@ -17,8 +17,8 @@
 //! ```
 //! use atlas_core::prelude::*;
 //! use atlas_core::train::{Run, TrainParams, train};
-//! use candle_core::{Device, Tensor};
-//! use candle_nn::{Linear, Module, VarBuilder, linear};
+//! use atlas_core::candle_core::{self, Device, Tensor};
+//! use atlas_core::candle_nn::{Linear, Module, VarBuilder, linear};
 //!
 //! /// A straight line.
 //! #[derive(AtlasModel)]

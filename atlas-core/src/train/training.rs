@@ -20,6 +20,7 @@ use crate::interface::{LossWeight, Objective, Step};
 use crate::model::AnyModel;
 use crate::random;
 use crate::snapshot::Checkpoint;
+use crate::tensors::Tensors;
 
 /// Trains the variables of `model` that are not frozen.
 ///
@@ -51,8 +52,8 @@ pub fn train<M: ?Sized + AnyModel + Objective<Input: Send>>(
 /// `model`: the result is the one that the run would have had if it had never stopped.
 ///
 /// # Errors
-/// If the checkpoint is of another run, other variables or another number of examples, with
-/// everything that differs; and where [`train`] fails.
+/// If the checkpoint is of another run, of other weights or variables, or another number of
+/// examples, with everything that differs; and where [`train`] fails.
 pub fn resume<M: ?Sized + AnyModel + Objective<Input: Send>>(
     model: &mut M,
     data: &dyn Dataset<M::Input>,
@@ -124,6 +125,8 @@ pub struct Training<'a> {
     weights: Vec<LossWeight>,
     vars: Vec<(String, Var)>,
     buffers: Vec<Buffer>,
+    /// All tensors of the model, by their full names.
+    tensors: Tensors,
     /// Whether a step has been shown to depend on its seed alone.
     is_repeatable: bool,
     optimiser: AdamW,
@@ -149,7 +152,8 @@ impl<'a> Training<'a> {
         let vars = model.trainable_vars();
         if vars.is_empty() {
             return Err(Error::new(
-                "there is nothing to train: every network is frozen, or the model was loaded for inference",
+                "there is nothing to train: every network is frozen, or the model was loaded for inference and not with \
+                 `LoadOptions::trainable(true)`",
             ));
         }
         let sizes = data.sizes(&|example| model.size(example))?;
@@ -165,10 +169,16 @@ impl<'a> Training<'a> {
                 var,
             })
         });
+        let networks = model.networks().iter();
+        let tensors = networks.flat_map(|network| {
+            let tensors = network.tensors();
+            tensors.map(|(name, tensor)| (format!("{}/{name}", network.name()), tensor.detach()))
+        });
         Ok(Self {
             run,
             weights,
             vars,
+            tensors: tensors.collect(),
             buffers: buffers.collect(),
             is_repeatable: false,
             optimiser,
@@ -204,12 +214,13 @@ impl<'a> Training<'a> {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let names = self.vars.iter().map(|(name, _)| name.as_str());
         let moments = names.zip(self.optimiser.moments());
-        checkpoint::store(self.record(), &self.progress, moments)
+        checkpoint::store(self.record(), &self.progress, &self.tensors, moments)
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let names: Vec<&str> = self.vars.iter().map(|(name, _)| name.as_str()).collect();
-        let (progress, moments) = checkpoint::restore(checkpoint, &self.record(), &names)?;
+        let (progress, moments) =
+            checkpoint::restore(checkpoint, &self.record(), &self.tensors, &names)?;
         self.optimiser.restore(progress.steps, &moments)?;
         self.progress = progress;
         Ok(())

@@ -108,20 +108,20 @@ fn network(ctxt: &Ctxt, build: Option<&Ident>, raw: &RawField) -> Option<Network
     })
 }
 
-/// How the behaviour is checked. That is said exactly once: of the whole model, or of each network.
+/// How the behaviour is checked. That is said exactly once: of the whole model, or of its one network.
 fn behaviour(ctxt: &Ctxt, raw: &RawStruct) -> Behaviour {
     let (golden, unchecked) = (&raw.slots.golden, &raw.slots.unchecked);
     let whole = golden.key().or(unchecked.key());
-    let (mut checked, mut others) = (Vec::new(), Vec::new());
+    let (mut checked, mut others) = (Vec::new(), 0);
     for field in &raw.fields {
         if let Some((_, Role::Network(slots))) = &field.role {
             match slots.golden.key() {
-                Some(key) => checked.push((key, field, slots)),
-                None => others.push(field),
+                Some(key) => checked.push((key, slots)),
+                None => others += 1,
             }
         }
     }
-    for (key, _, slots) in &checked {
+    for (key, slots) in &checked {
         if let Some((bracket, shape)) = slots.golden.value()
             && shape.is_empty()
         {
@@ -146,26 +146,23 @@ fn behaviour(ctxt: &Ctxt, raw: &RawStruct) -> Behaviour {
         (_, _, Some(_)) => return Behaviour::Unchecked,
         (_, None, None) => {}
     }
-    if checked.is_empty() && !others.is_empty() && is_complete(raw) {
+    if checked.is_empty() && others > 0 && is_complete(raw) {
         let message = "\
 how the behaviour of this model is checked is not said; write one of
-  `#[network(golden = [4, input_size])]`, on each network: a shape of random inputs, for a candle `Module`
+  `#[network(golden = [4, input_size])]`, on the one network: a shape of random inputs, for a candle `Module`
   `#[atlas(golden = path)]`: a function of the model that gives outputs
   `#[atlas(golden)]`: the model implements `Golden`
   `#[atlas(unchecked)]`: a change of an activation, an epsilon or a tokenizer goes unnoticed";
         ctxt.error(&raw.input.ident, message);
     }
-    if !checked.is_empty() {
-        for field in others {
-            let message = format!(
-                "how the behaviour of `{}` is checked is not said; write `#[network(golden = […])]` \
-                 here too, or check the whole model by `#[atlas(golden = path)]`",
-                field.ident
-            );
-            ctxt.error(field.ident, message);
+    if checked.len() + others > 1 {
+        for (key, _) in checked {
+            let message = "a model of several networks is checked as a whole, with what it does between them: \
+                           `#[atlas(golden = path)]` names a function of it that gives outputs";
+            ctxt.error(key, message);
         }
     }
-    Behaviour::Networks
+    Behaviour::Network
 }
 
 fn derived(ctxt: &Ctxt, raw: &RawField) -> Option<Derived> {

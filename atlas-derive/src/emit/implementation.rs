@@ -221,7 +221,7 @@ fn behaviour(model: &Model) -> Option<TokenStream> {
                 )
             }
         }
-        Behaviour::Networks => by_networks(model),
+        Behaviour::Network => by_network(model)?,
     };
     Some(quote! {
         fn golden() -> ::core::option::Option<__atlas::GoldenFns<Self>> {
@@ -230,34 +230,23 @@ fn behaviour(model: &Model) -> Option<TokenStream> {
     })
 }
 
-/// The check of each network on an input of its shape.
-fn by_networks(model: &Model) -> TokenStream {
-    let inputs = model.networks.iter().map(|network| {
-        let (name, shape) = (&network.name, &network.golden);
-        let mentioned = mentioned(model, shape);
-        quote! {{
-            #mentioned
-            __inputs = __atlas::with_golden_input(__inputs, __model, #name, &[#(#shape),*])?;
-        }}
-    });
-    let outputs = model.networks.iter().map(|network| {
-        let (name, ident) = (&network.name, generated(&network.ident));
-        quote_spanned! {blamed_on(network.ty.span())=>
-            __atlas::golden_forward(&__model.#ident, #name, __inputs)?
-        }
-    });
-    quote! {
+/// The check of the one network on an input of its shape.
+fn by_network(model: &Model) -> Option<TokenStream> {
+    let network = model.networks.first()?;
+    let (name, ident, shape) = (&network.name, generated(&network.ident), &network.golden);
+    let mentioned = mentioned(model, shape);
+    let outputs = quote_spanned! {blamed_on(network.ty.span())=>
+        __atlas::golden_forward(&__model.#ident, #name, __inputs)
+    };
+    Some(quote! {
         __atlas::GoldenFns::new(
             |__model| {
-                let mut __inputs = ::core::default::Default::default();
-                #(#inputs)*
-                ::core::result::Result::Ok(__inputs)
+                #mentioned
+                __atlas::golden_input(__model, #name, &[#(#shape),*])
             },
-            |__model, __inputs| {
-                ::core::result::Result::Ok(::std::vec::Vec::from([#(#outputs),*]))
-            },
+            |__model, __inputs| #outputs,
         )
-    }
+    })
 }
 
 /// The parameters and derived fields that the expressions name, as locals.

@@ -11,7 +11,7 @@ struct Unsaid {
 }
 
 #[derive(AtlasModel)]
-struct HalfSaid {
+struct Several {
     #[network(with = net, golden = [2, 3])]
     encoder: Linear,
     #[network(with = net)]
@@ -36,10 +36,12 @@ struct Twice {
 struct Shapeless {
     #[network(with = net, golden = [])]
     net: Linear,
-    #[network(with = net, golden = 3)]
-    other: Linear,
-    #[network(with = net, golden = [1], buffers = [steps])]
-    third: Linear,
+}
+
+#[derive(AtlasModel)]
+struct NoList {
+    #[network(with = net, golden = 3, buffers = [steps])]
+    net: Linear,
 }
 
 struct Odd;

@@ -4,22 +4,17 @@ use atlas_core::prelude::*;
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::{BatchNorm, Linear, VarBuilder, batch_norm, linear};
 
-/// By shapes, of parameters, nested ones and derived fields.
+/// By a shape, of parameters, nested ones and derived fields.
 #[derive(AtlasModel)]
-struct ByShapes {
+struct ByShape {
     #[param(default = 3)]
     width: usize,
     #[param(nested)]
     group: Group,
     #[derived(with = twice)]
     twice: usize,
-    #[network(with = first, golden = [2, width])]
-    first: Linear,
-    #[network(with = second, golden = [group.rows, twice * 2 / 4])]
-    second: Linear,
-    /// Not a `Module` but a `ModuleT`.
-    #[network(with = norm, golden = [2, width, 4])]
-    norm: BatchNorm,
+    #[network(with = net, golden = [group.rows, twice * 2 / 4])]
+    net: Linear,
 }
 
 #[derive(Params, Clone, Debug, PartialEq)]
@@ -28,53 +23,49 @@ struct Group {
     rows: usize,
 }
 
-fn twice(params: &ByShapesParams) -> Result<usize> {
+fn twice(params: &ByShapeParams) -> Result<usize> {
     Ok(2 * params.width)
 }
 
-fn first(params: &ByShapesParams, vb: VarBuilder) -> CandleResult<Linear> {
+fn net(params: &ByShapeParams, vb: VarBuilder) -> CandleResult<Linear> {
     linear(params.width, 1, vb)
 }
 
-fn second(params: &ByShapesParams, vb: VarBuilder) -> CandleResult<Linear> {
-    linear(params.width, 1, vb)
+/// By a shape, of a network that is not a `Module` but a `ModuleT`.
+#[derive(AtlasModel)]
+struct Normed {
+    #[param(default = 3)]
+    width: usize,
+    #[network(with = norm, golden = [2, width, 4])]
+    net: BatchNorm,
 }
 
-fn norm(params: &ByShapesParams, vb: VarBuilder) -> CandleResult<BatchNorm> {
+fn norm(params: &NormedParams, vb: VarBuilder) -> CandleResult<BatchNorm> {
     batch_norm(params.width, 1e-5, vb)
 }
 
-#[test]
-fn each_network_is_checked_on_an_input_of_its_shape() {
-    let options = CreateOptions::new().seed(1);
-    let model = ByShapes::create_with(ByShapesParams::default(), options).unwrap();
+/// The shapes of the input and the output of the check.
+fn shapes(model: &dyn AnyModel) -> (Vec<usize>, Vec<usize>) {
     let golden = model.snapshot().unwrap().golden.unwrap();
-    let shapes: Vec<_> = golden
-        .inputs
-        .tensors()
-        .map(|(name, tensor)| (name, tensor.dims()))
-        .collect();
     assert_eq!(
-        shapes,
-        [
-            ("first", &[2, 3][..]),
-            ("second", &[5, 3]),
-            ("norm", &[2, 3, 4])
-        ]
+        (golden.inputs.tensors().len(), golden.outputs.len()),
+        (1, 1)
     );
-    let outputs: Vec<_> = golden
-        .outputs
-        .iter()
-        .map(|(name, tensor)| (name.as_str(), tensor.dims()))
-        .collect();
+    let input = golden.inputs.tensor("net").unwrap().dims().to_vec();
+    (input, golden.outputs["net"].dims().to_vec())
+}
+
+#[test]
+fn the_network_is_checked_on_an_input_of_its_shape() {
+    let model = ByShape::create(ByShapeParams::default()).unwrap();
     assert_eq!(
-        outputs,
-        [
-            ("first", &[2, 1][..]),
-            ("norm", &[2, 3, 4]),
-            ("second", &[5, 1])
-        ]
+        (model.group.rows, model.net.weight().dims()),
+        (5, &[1, 3][..])
     );
+    assert_eq!(shapes(&model), (vec![5, 3], vec![5, 1]));
+    let model = Normed::create(NormedParams::default()).unwrap();
+    assert_eq!((model.width, model.net.eps()), (3, 1e-5));
+    assert_eq!(shapes(&model), (vec![2, 3, 4], vec![2, 3, 4]));
 }
 
 macro_rules! by_function {
