@@ -100,8 +100,8 @@ pub(super) fn prove<T: AtlasModel>(model: &Model<T>, snapshot: &Snapshot) -> Res
     };
     let what = if error.is_behaviour() {
         "rebuilt from the tensors that are saved, the model behaves otherwise: it keeps something \
-         that it has not got from its `VarBuilder` or from a parameter (a loss that changes it \
-         declares it in `#[network(buffers = …)]`)"
+         that it has not got from its `VarBuilder` or from a parameter, or draws at random, as dropout \
+         does (a tensor that the loss changes is declared by `#[network(buffers = …)]`)"
     } else {
         "from what is saved, the model cannot be rebuilt"
     };

@@ -55,6 +55,7 @@ impl LoadOptions {
     /// bit-identical to the saved one, and a tensor of another dtype than the model asks for is an
     /// error. The behaviour check runs before the cast, where the operations do, and in the new
     /// dtype, with the [tolerance](crate::Golden#tolerance) of the coarser of the two.
+    /// What the model is given is yours to cast: [`dtype`](crate::AnyModel::dtype) says to what.
     #[must_use]
     pub fn cast(mut self, dtype: DType) -> Self {
         self.cast = Some(dtype);

@@ -149,8 +149,9 @@ impl<T: AtlasModel> Model<T> {
         &self.params
     }
 
-    /// Saves the model as a bundle: all of it or nothing. A bundle that is already there is
-    /// replaced in one step; anything else that is there is left alone, with an error.
+    /// Saves the model as a bundle: all of it or nothing. A bundle that is already there, of whatever
+    /// model, is replaced in one step, with the checkpoint that it may carry; anything else that is
+    /// there is left alone, with an error.
     ///
     /// # Errors
     /// If the behaviour check cannot be computed, and those of [`Snapshot::save`].

@@ -91,8 +91,13 @@ impl AdamW {
     /// An optimiser of `vars`, which are on one device, before its first step.
     ///
     /// # Errors
-    /// If there is no memory for the state.
+    /// If there is no variable, or no memory for the state.
     pub fn new(vars: Vec<Var>, params: AdamWParams) -> Result<Self> {
+        if vars.is_empty() {
+            return Err(Error::new(
+                "there is nothing to optimise: a model is loaded with `LoadOptions::trainable(true)` to be trained",
+            ));
+        }
         let slot = |var: Var| {
             let zeros = || Var::zeros(var.shape(), var.dtype(), var.device());
             let decay = match params.decayed {
