@@ -167,3 +167,18 @@ pub(crate) fn check_model_dtype(dtype: DType) -> Result<()> {
         ))),
     }
 }
+/// The last part of the name of a batch norm's counter, which PyTorch keeps for a batch norm
+/// without momentum.
+pub(crate) const BATCH_COUNTER: &str = "num_batches_tracked";
+
+/// Whether the tensor of that name counts the batches of a batch norm: PyTorch has it, and no layer
+/// here.
+pub(crate) fn is_batch_counter(name: &str, tensors: &Tensors) -> bool {
+    name.strip_suffix(BATCH_COUNTER).is_some_and(|module| {
+        (module.is_empty() || module.ends_with('.'))
+            && tensors.contains_key(&format!("{module}running_mean"))
+            && tensors
+                .get(name)
+                .is_some_and(|counter| counter.dtype().is_int())
+    })
+}

@@ -720,3 +720,30 @@ fn a_damaged_file_without_checksums_does_not_panic() {
         }
     }
 }
+
+/// A batch norm.
+#[expect(dead_code, reason = "the network is built here, and not run")]
+#[derive(AtlasModel)]
+#[atlas(unchecked, name = "normed")]
+struct Normed {
+    #[network(with = batch_norm)]
+    net: candle_nn::BatchNorm,
+}
+
+fn batch_norm(_: &NormedParams, vb: VarBuilder) -> candle_core::Result<candle_nn::BatchNorm> {
+    candle_nn::batch_norm(3, 1e-5, vb)
+}
+
+#[test]
+fn the_counter_of_a_batch_norm_is_left_out() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("args.json"), "{}").unwrap();
+    fs::copy(fixture("batch-norm"), folder.path().join("net.pt")).unwrap();
+    let read = torch::state_dict(folder.path().join("net.pt")).unwrap();
+    assert!(read.contains_key("num_batches_tracked"));
+    let snapshot = torch::read(folder.path(), "normed", 1, &["net"]).unwrap();
+    let names: Vec<&String> = snapshot.networks["net"].keys().collect();
+    assert_eq!(names, ["bias", "running_mean", "running_var", "weight"]);
+    let model = Model::<Normed>::from_snapshot(snapshot, &LoadOptions::new()).unwrap();
+    assert_eq!(model.buffers().len(), 2);
+}

@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Problem, Report, Result};
 use crate::snapshot::Snapshot;
-use crate::tensors::Tensors;
+use crate::tensors::{self, Tensors};
 
 /// The file of the parameters.
 const ARGS: &str = "args.json";
@@ -37,8 +37,9 @@ const SAVE: &str = "save `model.state_dict()` with `torch.save`";
 /// every parameter, and for each of these networks a `NAME.pt`, the `state_dict` of its module as
 /// `torch.save` writes it.
 ///
-/// The folder holds these files and no others. Each `NAME.pt` is read by [`state_dict`]. Whether
-/// parameters and tensors are exactly those of the model,
+/// The folder holds these files and no others. Each `NAME.pt` is read by [`state_dict`]; the counters
+/// of batch norms (`num_batches_tracked` beside a `running_mean`) are left out. Whether parameters
+/// and tensors are exactly those of the model,
 /// [`Model::from_snapshot`](crate::Model::from_snapshot) checks. The snapshot is of dtype f32,
 /// unless you set [another](Snapshot::dtype); nothing is converted. The provenance notes the digest
 /// of each file.
@@ -174,7 +175,7 @@ fn read_networks(
     networks: &[&str],
     sources: &mut Map<String, Value>,
 ) -> Result<BTreeMap<String, Tensors>> {
-    let mut tensors = BTreeMap::new();
+    let mut networks_read = BTreeMap::new();
     let mut problems = Vec::new();
     for network in networks {
         let name = file_name(network);
@@ -182,7 +183,11 @@ fn read_networks(
         let mut file = open(&path)?;
         sources.insert(name.clone(), source(&path, &mut file)?);
         match torch_file::read(file) {
-            Ok(read) => drop(tensors.insert((*network).to_owned(), read)),
+            Ok(mut read) => {
+                let all = read.clone();
+                read.retain(|name, _| !tensors::is_batch_counter(name, &all));
+                networks_read.insert((*network).to_owned(), read);
+            }
             Err(report) => problems.extend(report.problems().iter().map(|problem| {
                 let place = match problem.path() {
                     "" => name.clone(),
@@ -193,7 +198,7 @@ fn read_networks(
         }
     }
     Report::from_iter(problems).into_result(|report| Error::import(path, report))?;
-    Ok(tensors)
+    Ok(networks_read)
 }
 
 /// Why a file of another byte order is refused.

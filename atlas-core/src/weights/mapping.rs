@@ -9,12 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Problem, Report, suggestion};
 use crate::tensors::{self, Tensors};
 
-/// The last part of the name of a batch norm's counter, which PyTorch keeps for a batch norm
-/// without momentum.
-const COUNTER: &str = "num_batches_tracked";
-/// The tensor that stands beside it.
-const STATISTIC: &str = "running_mean";
-
 /// Which tensor of a file becomes which tensor of a network: a list of rules, of which the first
 /// that matches a tensor's name decides.
 ///
@@ -118,10 +112,10 @@ impl Mapping {
         let mut mapped = Mapped::default();
         let mut used = vec![false; self.rules.len()];
         for (name, tensor) in tensors {
-            let is_counter = is_counter(name, tensors);
+            let is_counter = tensors::is_batch_counter(name, tensors);
             let mut rules = self.rules.iter().zip(&mut used);
             let taken = rules.find_map(|(rule, used)| {
-                let is_meant = !is_counter || rule.from.ends_with(COUNTER);
+                let is_meant = !is_counter || rule.from.ends_with(tensors::BATCH_COUNTER);
                 let texts = matched(&rule.from, name).filter(|_| is_meant)?;
                 *used = true;
                 Some((rule, texts))
@@ -239,15 +233,6 @@ impl Mapped {
         let found = tensors::describe(tensor.dtype(), tensor.dims());
         self.report.push(Problem::new(name, why).with_found(found));
     }
-}
-
-/// Whether the tensor counts the batches of a batch norm.
-fn is_counter(name: &str, tensors: &Tensors) -> bool {
-    name.strip_suffix(COUNTER).is_some_and(|module| {
-        (module.is_empty() || module.ends_with('.'))
-            && tensors.contains_key(&format!("{module}{STATISTIC}"))
-            && tensors[name].dtype().is_int()
-    })
 }
 
 /// What the `*` of a pattern stand for in a name that it matches.

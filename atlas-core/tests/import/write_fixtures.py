@@ -105,6 +105,8 @@ save("unsupported", {
 })
 save("unsupported-legacy", {"complex64": torch.zeros(2, dtype=torch.complex64), **state},
      _use_new_zipfile_serialization=False)
+# `num_batches_tracked` is an integer that no layer here has.
+save("batch-norm", torch.nn.BatchNorm1d(3).state_dict())
 save("widened", widened())
 save("widened-legacy", widened(legacy=True), _use_new_zipfile_serialization=False)
 changed("truth", replaced("data/0", lambda content: b"\2" + content[1:]), source="widened")
