@@ -655,3 +655,26 @@ fn a_list_of_many_problems_is_cut_and_counted() {
     assert_eq!(error.problems().len(), 60);
     assert!(error.to_string().ends_with("- and 10 more"));
 }
+
+/// Sizes, one of them required.
+#[derive(Params, Clone, Debug, PartialEq)]
+struct Sizes {
+    #[param(default = 4, min = 1)]
+    inputs: usize,
+    #[param(min = 1)]
+    outputs: usize,
+    #[param(default = 0.5, max = 1.0)]
+    rate: f64,
+}
+
+#[test]
+fn assignments_that_can_be_read_are_checked_beside_those_that_cannot() {
+    let error = Sizes::from_assignments(["hiden=3", "inputs=0", "rate=x"]).unwrap_err();
+    let paths: Vec<&str> = error.problems().iter().map(Problem::path).collect();
+    assert_eq!(paths, ["hiden", "rate", "inputs", "outputs"]);
+    // What is meant, or could not be read, is not missing as well.
+    for assignment in ["output=3", "outputs=x"] {
+        let error = Sizes::from_assignments([assignment]).unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{error}");
+    }
+}

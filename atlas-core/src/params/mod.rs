@@ -105,11 +105,29 @@ pub trait Params: ParamValue + serde::Serialize {
     ///
     /// # Errors
     /// A [report](Error::problems) of every text without `=`, unknown path and value that cannot be
-    /// read as the parameter's type; if there is none, of what [`Params::from_overrides`] finds.
+    /// read as the parameter's type, and of what [`Params::from_overrides`] finds in the others.
     fn from_assignments<S: AsRef<str>>(assignments: impl IntoIterator<Item = S>) -> Result<Self> {
         let schema = Self::schema();
-        let overrides = schema.overrides(Value::Object(Default::default()), assignments)?;
-        Self::from_overrides(&overrides)
+        let mut overrides = Value::Object(Default::default());
+        let mut report = Report::default();
+        for assignment in assignments {
+            assign::assign(&schema, &mut overrides, assignment.as_ref(), &mut report);
+        }
+        if report.problems().is_empty() {
+            return Self::from_overrides(&overrides);
+        }
+        let complete = complete::complete(&schema, &overrides);
+        let found = check::check(&schema, &complete, Absent::IsRequired);
+        for problem in found.problems() {
+            // What could not be read is not missing.
+            let is_said = report.problems().iter().any(|said| {
+                said.path() == problem.path() || said.suggestion() == Some(problem.path())
+            });
+            if !is_said {
+                report.push(problem.clone());
+            }
+        }
+        Err(Error::params(report))
     }
 
     /// Checks the constraints of every parameter and across parameters.
