@@ -171,18 +171,17 @@ pub fn golden_outputs<O: GoldenOutputs, E: Into<Error>>(
     outputs.map(GoldenOutputs::named).map_err(Into::into)
 }
 
-/// A standard normal input of that shape, for the network of that name.
-pub fn golden_input<T: AtlasModel>(
-    model: &Model<T>,
-    network: &str,
-    shape: &[usize],
-) -> Result<GoldenInputs> {
+/// What the one input of a network is called, whatever the network's name is.
+const INPUT: &str = "input";
+
+/// A standard normal input of that shape.
+pub fn golden_input<T: AtlasModel>(model: &Model<T>, shape: &[usize]) -> Result<GoldenInputs> {
     let bytes = tensors::byte_count(model.dtype(), shape).unwrap_or(u64::MAX);
     if let Some(defect) = GoldenInputs::size_defect([bytes].into_iter()) {
         return Err(Error::new(defect));
     }
-    let input = crate::random::golden_input(network, shape, model.dtype(), model.device())?;
-    Ok(GoldenInputs::default().with_tensor(network, input))
+    let input = crate::random::golden_input(shape, model.dtype(), model.device())?;
+    Ok(GoldenInputs::default().with_tensor(INPUT, input))
 }
 
 /// A network whose behaviour can be checked on an input of a shape.
@@ -202,15 +201,23 @@ impl<N: ModuleT> GoldenNetwork for N {
     }
 }
 
-/// The output of the network on its input, with its name.
+/// The output of the network on its input, which has the declared shape: a bundle may come from
+/// anybody, and must not have a larger one run.
 pub fn golden_forward<N: GoldenNetwork>(
     network: &N,
     name: &str,
+    shape: &[usize],
     inputs: &GoldenInputs,
 ) -> Result<Vec<(String, Tensor)>> {
     let input = inputs
-        .tensor(name)
-        .ok_or_else(|| Error::new(format_args!("there is no input `{name}`")))?;
+        .tensor(INPUT)
+        .ok_or_else(|| Error::new(format_args!("there is no input `{INPUT}`")))?;
+    if input.dims() != shape {
+        return Err(Error::new(format_args!(
+            "the stored input has shape {:?}, and the model declares {shape:?}",
+            input.dims()
+        )));
+    }
     let output = network.golden_forward(input).map_err(|error| {
         let input = tensors::describe(input.dtype(), input.dims());
         Error::from(error).within(format_args!(
@@ -218,7 +225,7 @@ pub fn golden_forward<N: GoldenNetwork>(
              is checked by `#[atlas(golden = path)]`)"
         ))
     })?;
-    Ok(vec![(name.to_owned(), output)])
+    Ok(output.named())
 }
 
 /// Reads parameters as a person gives them: strictly, and with their defaults.

@@ -165,7 +165,7 @@ use crate::syntax::{Ctxt, Derive, RawChoice, RawStruct};
 ///   nothing is checked. One of the three is required.*
 /// - **`buffers = ["steps"]`**: Tensors that are kept with the model and not optimised, by their
 ///   names or the last parts of these. They are variables also in a model that is loaded for
-///   inference.
+///   inference: what is computed with one uses its `as_detached_tensor`, or candle builds a graph.
 ///   *When absent: `running_mean` and `running_var`, those of a batch norm, which are buffers in any
 ///   case.*
 ///

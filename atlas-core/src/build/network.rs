@@ -97,11 +97,14 @@ impl Network {
     /// Freezes or thaws all tensors, or those of a name or of the module of that name; whether
     /// there are any.
     pub(crate) fn set_frozen(&mut self, part: Option<&str>, frozen: bool) -> bool {
-        let is_meant = |name: &&String| {
-            part.is_none_or(|part| {
+        let is_meant = |name: &&String| match part {
+            None => true,
+            // A tensor's own name comes before that of a module.
+            Some(part) if self.tensors.contains_key(part) => *name == part,
+            Some(part) => {
                 let rest = name.strip_prefix(part);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
+                rest.is_some_and(|rest| rest.starts_with('.'))
+            }
         };
         let meant: Vec<&String> = self.tensors.keys().filter(is_meant).collect();
         for name in &meant {

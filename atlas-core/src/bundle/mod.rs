@@ -8,7 +8,6 @@ mod frozen;
 mod golden;
 mod manifest;
 mod manifest_text;
-mod memory;
 mod save_target;
 mod tensor_file;
 mod tensor_header;
@@ -21,6 +20,7 @@ use candle_core::{DType, Tensor};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::snapshot::{Checkpoint, Provenance, Snapshot};
 use crate::tensors::{self, Tensors};
 use folder::Folder;

@@ -9,9 +9,9 @@ use candle_core::{Device, Shape, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::manifest::TensorFile;
-use super::memory;
 use super::tensor_header::{Layout, TensorInfo};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::tensors::{self, Tensors};
 
 /// Bytes that are written or read, and then digested, at a time: few enough to stay in the cache

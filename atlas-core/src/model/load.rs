@@ -63,7 +63,8 @@ impl LoadOptions {
     }
 
     /// Whether tensors are variables that can be trained on. Without it the model builds no
-    /// autograd graph.
+    /// autograd graph. Buffers are variables in any case: candle's batch norm takes them out of the
+    /// graph, and a layer of your own by `Var::as_detached_tensor`.
     #[must_use]
     pub fn trainable(mut self, trainable: bool) -> Self {
         self.trainable = trainable;
@@ -139,9 +140,11 @@ pub(super) fn from_snapshot<T: AtlasModel>(
         provenance: snapshot.provenance,
     };
     for part in &snapshot.frozen {
-        model
-            .set_frozen(part, true)
-            .map_err(|error| error.within("what is frozen"))?;
+        match model.set_frozen(part, true) {
+            // A step may have taken away what was frozen.
+            Err(_) if is_migrated => {}
+            frozen => frozen.map_err(|error| error.within("what is frozen"))?,
+        }
     }
     if options.golden {
         let record = snapshot.golden.as_ref();

@@ -19,6 +19,7 @@ use super::state_dict;
 use super::storages::Storages;
 use super::values::{StorageRef, TensorRef};
 use crate::error::{Problem, Report};
+use crate::memory;
 use crate::tensors::{self, Tensors};
 
 /// Views may repeat the elements of their storages, up to this many times what the file holds.
@@ -66,9 +67,10 @@ fn tensors(
     let entries = state_dict::find(pickle)?;
     let mut problems = Vec::new();
     let mut readable = BTreeMap::new();
-    let mut budget = file_bytes
+    let most = file_bytes
         .saturating_mul(MOST_REPEATS)
         .saturating_add(FREE_BYTES);
+    let mut budget = most;
     let mut used: BTreeMap<&str, StorageRef<'_>> = BTreeMap::new();
     for (name, tensor) in &entries {
         let first = used.entry(tensor.storage.key).or_insert(tensor.storage);
@@ -99,6 +101,8 @@ fn tensors(
         }));
     }
     Report::from_iter(problems).into_result(|report| report)?;
+    memory::check("the file", most - budget)
+        .map_err(|error| Report::from(error.to_string().as_str()))?;
     let mut tensors = BTreeMap::new();
     // A storage at a time, so that no more than one is in memory beside the tensors.
     for (key, of_storage) in readable {

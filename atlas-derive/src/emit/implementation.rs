@@ -234,19 +234,23 @@ fn behaviour(model: &Model) -> Option<TokenStream> {
 fn by_network(model: &Model) -> Option<TokenStream> {
     let network = model.networks.first()?;
     let (name, ident, shape) = (&network.name, generated(&network.ident), &network.golden);
-    let mentioned = mentioned(model, shape);
+    let (model_ident, mentioned) = (generated(&model.ident), mentioned(model, shape));
     let outputs = quote_spanned! {blamed_on(network.ty.span())=>
-        __atlas::golden_forward(&__model.#ident, #name, __inputs)
+        __atlas::golden_forward(&__model.#ident, #name, &__shape, __inputs)
     };
-    Some(quote! {
+    Some(quote! {{
+        fn __shape(__model: &__atlas::Model<#model_ident>) -> ::std::vec::Vec<usize> {
+            #mentioned
+            ::std::vec::Vec::from([#(#shape),*])
+        }
         __atlas::GoldenFns::new(
-            |__model| {
-                #mentioned
-                __atlas::golden_input(__model, #name, &[#(#shape),*])
+            |__model| __atlas::golden_input(__model, &__shape(__model)),
+            |__model, __inputs| {
+                let __shape = __shape(__model);
+                #outputs
             },
-            |__model, __inputs| #outputs,
         )
-    })
+    }})
 }
 
 /// The parameters and derived fields that the expressions name, as locals.

@@ -97,7 +97,7 @@ fn what_does_not_fit_is_said_before_training() {
 #[test]
 fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
     let scene = Scene::trained();
-    let command = format!("train {ON} --from bundle --out on");
+    let command = format!("train {ON} --from bundle --take encoder --take embedding --out on");
     scene.atlas(&command).success();
     let digest = |scene: &Scene| scene.atlas("inspect on --json").json()["digest"].clone();
     let ended = digest(&scene);
@@ -108,6 +108,22 @@ fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
     let error = scene.atlas(other).failure();
     assert!(
         error.contains("--from on: the run was not begun from this bundle"),
+        "{error}"
+    );
+    let error = scene
+        .atlas(&format!(
+            "train {ON} --from bundle --take decoder --out on --resume"
+        ))
+        .failure();
+    assert!(
+        error.contains("--take: the run was begun with embedding, encoder"),
+        "{error}"
+    );
+    let error = scene
+        .atlas(&format!("train {ON} --from bundle --out bundle"))
+        .failure();
+    assert!(
+        error.contains("a run cannot replace what it starts from"),
         "{error}"
     );
 }

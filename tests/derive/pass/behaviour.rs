@@ -51,8 +51,8 @@ fn shapes(model: &dyn AnyModel) -> (Vec<usize>, Vec<usize>) {
         (golden.inputs.tensors().len(), golden.outputs.len()),
         (1, 1)
     );
-    let input = golden.inputs.tensor("net").unwrap().dims().to_vec();
-    (input, golden.outputs["net"].dims().to_vec())
+    let input = golden.inputs.tensor("input").unwrap().dims().to_vec();
+    (input, golden.outputs["output"].dims().to_vec())
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn to_text(bundle: &Bundle) -> String {
     let golden = if bundle.has_golden() {
         "stored; a load checks it unless it is told not to"
     } else {
-        "NOT CHECKED: the model is declared without a check, so a change of its code goes unnoticed"
+        "NOT CHECKED: the bundle holds no check, so a change of the model's code goes unnoticed"
     };
     text += &pairs([
         ("bundle", bundle.path().display().to_string()),

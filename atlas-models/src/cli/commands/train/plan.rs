@@ -1,5 +1,6 @@
 //! Brings model, data and settings together, all of it checked before training starts.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,7 +81,15 @@ impl Plan {
     fn begun(args: &Args, models: &Models, out: PathBuf, folder: PathBuf) -> Result<(Self, Model)> {
         let mut problems = Problems::default();
         let source = args.model.from.as_ref();
-        let source = source.and_then(|path| problems.take(models.load(path)));
+        let source = source.and_then(|path| {
+            if is_same(path, &out) {
+                let path = path.display();
+                problems.add(format_args!(
+                    "--from {path}: a run cannot replace what it starts from"
+                ));
+            }
+            problems.take(models.load(path))
+        });
         let entry = models.model(match (&args.model.name, &source) {
             (None, Some(source)) => source.name(),
             _ => model_name(args, models)?,
@@ -98,10 +107,10 @@ impl Plan {
         let data = problems.into_result(PREVENTED, data)?;
         let options = CreateOptions::new().seed(settings.seed);
         let mut model = models.create(entry.name(), &overrides, options)?;
-        if let Some((path, source)) = args.model.from.as_ref().zip(source) {
+        if let Some(path) = &args.model.from {
             let networks: Vec<&str> = args.model.take.iter().map(String::as_str).collect();
             model
-                .take_from(&source.snapshot()?, &networks)
+                .take_from(&Bundle::read(path, Bundle::snapshot)?, &networks)
                 .map_err(|error| error.within(format_args!("--from {}", path.display())))?;
         }
         let open_folder = || {
@@ -223,12 +232,25 @@ fn check_source(
         problems.add(format_args!(
             "--from {path}: the run was not begun from this bundle"
         ));
-    } else if !networks.is_empty() && begun.is_some_and(|note| note["taken"] != json!(networks)) {
-        let taken = begun
-            .map(|note| note["taken"].to_string())
-            .unwrap_or_default();
+        return;
+    }
+    let taken = begun.and_then(|note| note["taken"].as_array());
+    let taken: BTreeSet<&str> = taken
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let given: BTreeSet<&str> = networks.iter().map(String::as_str).collect();
+    if !given.is_empty() && given != taken {
+        let taken = Vec::from_iter(taken).join(", ");
         problems.add(format_args!("--take: the run was begun with {taken}"));
     }
+}
+
+/// Whether two paths are one folder.
+fn is_same(a: &Path, b: &Path) -> bool {
+    a.canonicalize()
+        .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 /// The model that the command names, or the default.

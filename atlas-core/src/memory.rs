@@ -1,9 +1,9 @@
-//! Whether this machine has the memory that a bundle asks for.
+//! Whether this machine has the memory that a file from anybody asks for.
 
 use crate::error::{Error, Result};
 
 /// The bytes of memory that this machine has in all; `None` where the system does not tell.
-pub(super) fn machine_memory() -> Option<u64> {
+pub(crate) fn machine_memory() -> Option<u64> {
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     {
         let system = rustix::system::sysinfo();
@@ -15,7 +15,7 @@ pub(super) fn machine_memory() -> Option<u64> {
 }
 
 /// An error if `what` takes more bytes than this machine has.
-pub(super) fn check(what: impl Into<String>, bytes: u64) -> Result<()> {
+pub(crate) fn check(what: impl Into<String>, bytes: u64) -> Result<()> {
     match machine_memory() {
         Some(memory) if bytes > memory => Err(Error::too_large(
             what,
