@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::digested_file::{DigestedFile, FileDigest};
+use super::unique_map::UniqueMap;
 use crate::error::{Error, Problem, Report, Result};
 
 const INDEX: &str = ".safetensors.index.json";
@@ -25,7 +26,7 @@ pub(super) enum WeightFiles {
 /// What an index says: the shard of each tensor.
 #[derive(Deserialize)]
 pub(super) struct Index {
-    weight_map: BTreeMap<String, String>,
+    weight_map: UniqueMap<String>,
 }
 
 /// The name of a file, for messages and notes.
@@ -92,7 +93,7 @@ impl Index {
 
     /// The shards, each once; `path` is that of the index.
     pub(super) fn shards(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let names: BTreeSet<&String> = self.weight_map.values().collect();
+        let names: BTreeSet<&String> = self.weight_map.0.values().collect();
         let mut problems = Vec::new();
         let mut shards = Vec::new();
         for name in names {
@@ -113,7 +114,7 @@ impl Index {
 
     /// What the index says of tensors that are elsewhere; `places` are the files of all.
     pub(super) fn problems(&self, places: &BTreeMap<String, String>) -> Vec<Problem> {
-        let misplaced = self.weight_map.iter().filter_map(|(name, shard)| {
+        let misplaced = self.weight_map.0.iter().filter_map(|(name, shard)| {
             let why = match places.get(name) {
                 Some(place) if place == shard => return None,
                 Some(place) => format!("the index has it in {shard}, and it is in {place}"),
@@ -123,7 +124,7 @@ impl Index {
         });
         let unnamed = places
             .iter()
-            .filter(|(name, _)| !self.weight_map.contains_key(*name));
+            .filter(|(name, _)| !self.weight_map.0.contains_key(*name));
         let unnamed = unnamed.map(|(name, place)| {
             Problem::new(
                 name,

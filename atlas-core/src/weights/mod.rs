@@ -8,6 +8,7 @@ mod digested_file;
 mod files;
 mod mapping;
 mod safetensors_file;
+mod unique_map;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -110,6 +110,28 @@ fn a_header_that_says_less_than_its_tensors_need_is_refused() {
     }
 }
 
+#[test]
+fn a_tensor_that_is_there_twice_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("twice.safetensors");
+    let entry = |dtype| format!(r#""w":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,4]}}"#);
+    let header = format!("{{{},{}}}", entry("F32"), entry("I32"));
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes().chain([0; 4]));
+    fs::write(&path, file).unwrap();
+    let error = Weights::read(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("its header is malformed: `w` is there twice"),
+        "{error}"
+    );
+
+    fs::remove_file(&path).unwrap();
+    let index = r#"{"weight_map":{"w":"a.safetensors","w":"b.safetensors"}}"#;
+    fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+    let error = Weights::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`w` is there twice"), "{error}");
+}
+
 /// A folder with the files of these names, each with tensors of one byte.
 fn folder(files: &[(&str, &[&str])]) -> TempDir {
     let folder = TempDir::new().unwrap();
