@@ -62,8 +62,13 @@ fn a_disk_that_fails_from_any_step_on_leaves_a_whole_bundle() {
             }
             let now = found(&path);
             assert!(matches!(now, Some(OLD | NEW)), "at change {step}: {now:?}");
-            numbered(NEXT).save(&path).unwrap();
-            assert_eq!(names(folder.path()), ["model"]);
+            // A child process that another test is starting holds a copy of every lock for a moment,
+            // and what is locked is not taken for abandoned: a later save takes it away.
+            let is_tidy = (0..100).any(|_| {
+                numbered(NEXT).save(&path).unwrap();
+                names(folder.path()) == ["model"]
+            });
+            assert!(is_tidy, "{:?}", names(folder.path()));
         }
     }
 }
