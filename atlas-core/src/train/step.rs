@@ -41,35 +41,40 @@ impl From<candle_core::Error> for Failure {
 /// A loss and its parts, as numbers.
 pub(super) type Values = (f64, Vec<(String, f64)>);
 
+/// The loss of a batch, with the graph of how it was computed.
+pub(super) struct Evaluation {
+    total: Tensor,
+    pub(super) values: Values,
+}
+
 /// The loss of a batch and nothing else.
 pub(super) fn evaluate<M: ?Sized + Objective>(
     model: &M,
     batch: &[M::Input],
     mut step: Step,
-) -> Result<Values> {
+) -> Result<Evaluation> {
     let batch: Vec<&M::Input> = batch.iter().collect();
-    values(&model.loss(&batch, &mut step)?)
+    let loss = model.loss(&batch, &mut step)?;
+    Ok(Evaluation {
+        values: values(&loss)?,
+        total: loss.total,
+    })
 }
 
-/// Moves the variables against the gradient of the batch's loss, which must be the `expected` one
-/// if it is known.
-#[allow(clippy::too_many_arguments, reason = "all of them are the step")]
-pub(super) fn take<M: ?Sized + Objective>(
-    model: &M,
-    batch: &[M::Input],
-    mut step: Step,
+/// Moves the variables against the gradient of the loss, which must be the `expected` one if it is
+/// known.
+pub(super) fn take(
+    loss: Evaluation,
     expected: Option<&Values>,
     vars: &[(String, Var)],
     optimiser: &mut AdamW,
     learning_rate: f64,
     clip_norm: f64,
 ) -> Result<StepOutcome, Failure> {
-    let batch: Vec<&M::Input> = batch.iter().collect();
-    let loss = model.loss(&batch, &mut step)?;
-    let (value, parts) = values(&loss)?;
-    check_loss(value, &parts)?;
+    let (value, parts) = &loss.values;
+    check_loss(*value, parts)?;
     if let Some(expected) = expected {
-        check_repeatable(expected, &(value, parts.clone()), loss.total.device())?;
+        check_repeatable(expected, &loss.values, loss.total.device())?;
     }
     let mut store = loss.total.backward()?;
     let gradients = gradients::take(vars, &mut store)?;
@@ -94,8 +99,9 @@ pub(super) fn take<M: ?Sized + Objective>(
             names.join(", ")
         )));
     }
+    let (loss, parts) = loss.values;
     Ok(StepOutcome {
-        loss: value,
+        loss,
         parts,
         gradient_norm: norm,
     })

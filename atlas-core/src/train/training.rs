@@ -319,18 +319,19 @@ impl<'a> Training<'a> {
         } else {
             let first = step::evaluate(model, &batch.examples, context.clone());
             self.restore_buffers(&kept, |_| true)?;
-            Some(first?)
+            Some(first?.values)
         };
-        let outcome = step::take(
-            model,
-            &batch.examples,
-            context,
-            expected.as_ref(),
-            &self.vars,
-            &mut self.optimiser,
-            learning_rate,
-            params.clip_norm,
-        );
+        let loss = step::evaluate(model, &batch.examples, context);
+        let outcome = loss.map_err(Failure::from).and_then(|loss| {
+            step::take(
+                loss,
+                expected.as_ref(),
+                &self.vars,
+                &mut self.optimiser,
+                learning_rate,
+                params.clip_norm,
+            )
+        });
         let is_failure = outcome.is_err();
         self.restore_buffers(&kept, |buffer| buffer.is_frozen || is_failure)?;
         let outcome = outcome?;
