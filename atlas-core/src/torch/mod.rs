@@ -8,6 +8,7 @@ mod dtype;
 mod layout;
 mod legacy;
 mod pickle;
+mod scalars;
 mod state_dict;
 mod storages;
 mod tensor_ref;
