@@ -75,7 +75,8 @@ pub struct Snapshot {
     /// What the behaviour check compares with, for a model that has one.
     pub golden: Option<GoldenRecord>,
     /// What training leaves alone: networks, `network/tensor` or `network/module`. No part of the
-    /// digest.
+    /// digest. A name must be one of the model's; after a migration one that is not is dropped, since
+    /// a step may have taken that tensor away.
     pub frozen: BTreeSet<String>,
     /// What training needs to go on from here.
     pub checkpoint: Option<Checkpoint>,
