@@ -20,7 +20,7 @@ const NAMED_ROWS: usize = 20;
 /// The molecules of a file, or some of them, in an order.
 ///
 /// They are checked and counted once, and read again when they are needed: their texts are held
-/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 20
+/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 24
 /// bytes of memory, and some more while they are split. Copies and [parts](Molecules::split) share the texts.
 ///
 /// Training draws its batches from them: they are a [`Dataset`].
@@ -39,7 +39,8 @@ struct MoleculeFile {
     source: String,
     /// SMILES and, after a blank, the name.
     texts: TextStore,
-    lines: Vec<u32>,
+    /// The line and the row of each.
+    places: Vec<[u32; 2]>,
     tokens: BTreeSet<Box<str>>,
 }
 
@@ -79,6 +80,7 @@ impl Molecules {
         let rows = chem::molecules().enumerate().map(|(index, smiles)| {
             Ok(Ok(Record {
                 line: index + 1,
+                row: index + 1,
                 smiles,
                 name: None,
             }))
@@ -92,7 +94,7 @@ impl Molecules {
         limit: MemoryLimit,
     ) -> Result<Self> {
         let mut texts = TextWriter::new(limit);
-        let (mut lines, mut tokens) = (Vec::new(), BTreeSet::new());
+        let (mut places, mut tokens) = (Vec::new(), BTreeSet::new());
         let mut skipped = SkippedRows::default();
         for row in rows {
             let record = match row? {
@@ -105,7 +107,8 @@ impl Molecules {
             let line = u32::try_from(record.line).map_err(|_| {
                 Error::new(format_args!("{source} has more than {} lines", u32::MAX))
             })?;
-            lines.push(line);
+            // There are no more rows than lines.
+            places.push([line, record.row as u32]);
             for token in record.smiles.tokens() {
                 if !tokens.contains(token) {
                     tokens.insert(token.into());
@@ -113,16 +116,16 @@ impl Molecules {
             }
             texts.push(&text_of(&record))?;
         }
-        if lines.is_empty() {
+        if places.is_empty() {
             return Err(no_molecule(&source, &skipped));
         }
-        lines.shrink_to_fit();
+        places.shrink_to_fit();
         Ok(Self {
-            indices: (0..lines.len() as u32).collect(),
+            indices: (0..places.len() as u32).collect(),
             file: Arc::new(MoleculeFile {
                 source,
                 texts: texts.finish()?,
-                lines,
+                places,
                 tokens,
             }),
             sizes: None,
@@ -264,8 +267,10 @@ impl MoleculeFile {
 
     fn record(&self, index: u32, bytes: &mut Vec<u8>) -> Result<Record> {
         let (smiles, name) = self.text(index, bytes)?;
+        let [line, row] = self.places[index as usize];
         Ok(Record {
-            line: self.lines[index as usize] as usize,
+            line: line as usize,
+            row: row as usize,
             smiles: Smiles::parse(smiles).map_err(Error::other)?,
             name: name.map(str::to_owned),
         })
@@ -316,7 +321,7 @@ impl Dataset<Smiles> for Molecules {
 
     fn name(&self, index: u32) -> String {
         let index = self.indices[index as usize];
-        self.file.lines[index as usize].to_string()
+        self.file.places[index as usize][0].to_string()
     }
 
     /// The sizes that [`Molecules::keep_representable`] noted, or those that `size` measures.

@@ -11,8 +11,10 @@ use crate::chem::Smiles;
 /// One molecule of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The line in the file, from 1.
+    /// The line in the file, from 1; the first of them where a row has several.
     pub line: usize,
+    /// The place among the file's rows, from 1. Rows that are left out count, empty lines do not.
+    pub row: usize,
     /// The molecule.
     pub smiles: Smiles,
     /// What follows the SMILES on its line.
@@ -59,6 +61,7 @@ pub struct Rows {
     from: Box<dyn BufRead>,
     source: String,
     line: usize,
+    row: usize,
     bytes: Vec<u8>,
 }
 
@@ -82,6 +85,7 @@ impl Rows {
             from: Box::new(from),
             source: source.to_owned(),
             line: 0,
+            row: 0,
             bytes: Vec::new(),
         }
     }
@@ -102,7 +106,9 @@ impl Rows {
             }
             self.line += 1;
             let line = self.line;
-            match parse(line, &self.bytes) {
+            let parsed = parse(line, self.row + 1, &self.bytes);
+            self.row += usize::from(!matches!(parsed, Ok(None)));
+            match parsed {
                 Ok(None) => {}
                 Ok(Some(record)) => return Ok(Some(Ok(record))),
                 Err(why) => return Ok(Some(Err(SkippedRow { line, why }))),
@@ -123,7 +129,7 @@ impl Iterator for Rows {
 }
 
 /// The molecule of a line, nothing for an empty line, or why the line is no molecule.
-fn parse(line: usize, bytes: &[u8]) -> std::result::Result<Option<Record>, String> {
+fn parse(line: usize, row: usize, bytes: &[u8]) -> std::result::Result<Option<Record>, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("byte {}: not UTF-8", error.valid_up_to()))?;
     // A file from Windows ends its lines in two characters and may begin with a mark.
@@ -142,6 +148,7 @@ fn parse(line: usize, bytes: &[u8]) -> std::result::Result<Option<Record>, Strin
     let name = name.trim_ascii();
     Ok(Some(Record {
         line,
+        row,
         smiles,
         name: (!name.is_empty()).then(|| name.to_owned()),
     }))

@@ -81,7 +81,7 @@ pub struct DataArgs {
     #[arg(long)]
     pub skip_invalid: bool,
     /// Memory for the texts of molecules; what is beyond it goes to a temporary file in TMPDIR.
-    /// Some 36 bytes a molecule come on top [default: 512]
+    /// Some 40 bytes a molecule come on top [default: 512]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 }
