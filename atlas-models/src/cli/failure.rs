@@ -5,13 +5,10 @@ use std::process::ExitCode;
 
 use atlas_core::Error;
 
-use crate::cli::terminal::output;
+use crate::cli::terminal::{interrupt, output};
 
 /// The result of a command and of its parts.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
-
-/// The exit code after Ctrl-C, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -22,7 +19,7 @@ pub enum Failure {
     Problems(&'static str, Vec<String>),
     /// Standard output cannot be written to.
     StandardOutput(io::Error),
-    /// Ctrl-C; the text says what was left.
+    /// A signal asked to stop; the text says what was left.
     Interrupted(String),
     /// The answer is no, and the command has printed it.
     NegativeAnswer,
@@ -55,7 +52,7 @@ impl Failure {
             }
             Self::Interrupted(what) => {
                 output::say(&what);
-                return ExitCode::from(INTERRUPTED);
+                return ExitCode::from(interrupt::exit_code());
             }
             Self::NegativeAnswer => {}
         }

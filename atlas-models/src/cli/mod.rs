@@ -49,7 +49,7 @@ Examples:
   atlas sample runs/gru-vae -n 1000 -o new.smi    new molecules
 
 Results go to standard output, messages and progress to standard error. The exit code is 0 for
-success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.";
+success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.";
 
 /// Train and use autoencoders of molecules: SMILES in, a latent vector, SMILES out
 ///

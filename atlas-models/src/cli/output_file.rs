@@ -102,7 +102,7 @@ impl OutputFile {
         }
     }
 
-    /// From here on Ctrl-C is for [`check_interrupt`](Self::check_interrupt) to find, so that
+    /// From here on a signal to end is for [`check_interrupt`](Self::check_interrupt) to find, so that
     /// nothing is left of a file. Standard output is left to the usual end of the process.
     pub fn watch_interrupts(&self) -> Result {
         if self.path.is_some() {
@@ -112,7 +112,7 @@ impl OutputFile {
     }
 
     /// # Errors
-    /// If there was a Ctrl-C.
+    /// If there was a signal to end.
     pub fn check_interrupt(&self) -> Result {
         match &self.path {
             Some(path) if interrupt::is_requested() => Err(Failure::Interrupted(format!(

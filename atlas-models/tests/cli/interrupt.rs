@@ -1,39 +1,44 @@
-//! Ctrl-C.
+//! Signals: Ctrl-C, SIGTERM and SIGHUP.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
+use std::thread;
 
 use crate::support::Scene;
 
-fn interrupt(child: &Child) {
+fn send(signal: &str, child: &Child) {
     assert!(
         Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
+            .args([&format!("-{signal}"), &child.id().to_string()])
             .status()
             .unwrap()
             .success()
     );
 }
 
-/// Training that would go on for days, and the lines that it says.
-fn endless(scene: &Scene) -> (Child, impl Iterator<Item = String>) {
-    let arguments = format!(
-        "train {} --out b",
-        Scene::TINY.replace("--epochs 2", "--epochs 100000000")
-    );
-    let mut child = scene.command(&arguments).spawn().unwrap();
+/// Starts training that would go on for days; also gives the lines that it says.
+fn start(mut command: Command) -> (Child, impl Iterator<Item = String>) {
+    let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap())
         .lines()
         .map(Result::unwrap);
     (child, lines)
 }
 
+fn endless(scene: &Scene) -> Command {
+    scene.command(&format!(
+        "train {} --out b",
+        Scene::TINY.replace("--epochs 2", "--epochs 100000000")
+    ))
+}
+
 #[test]
 fn the_last_saved_bundle_stays_whole() {
     let scene = Scene::new();
-    let (child, mut lines) = endless(&scene);
+    let (child, mut lines) = start(endless(&scene));
     assert!(lines.any(|line| line.starts_with("epoch         3/100000000")));
-    interrupt(&child);
+    send("INT", &child);
     let last = lines.last().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(
@@ -54,4 +59,78 @@ fn the_last_saved_bundle_stays_whole() {
         words[words.iter().position(|word| *word == "holds").unwrap() + 2].trim_end_matches(',');
     assert_eq!(note["epochs"].to_string(), saved);
     assert_eq!(note["finished"], false);
+}
+
+#[test]
+fn every_signal_to_end_leaves_a_checkpoint_and_has_its_exit_code() {
+    for (signal, code) in [("TERM", 143), ("HUP", 129)] {
+        let scene = Scene::new();
+        let (mut child, mut lines) = start(endless(&scene));
+        assert!(lines.any(|line| line.starts_with("epoch ")));
+        send(signal, &child);
+        let mut said: Vec<String> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let last = said.pop().unwrap();
+        let step = last
+            .split_once(" at step ")
+            .and_then(|(_, rest)| rest.split_once(';'));
+        let step = step.unwrap_or_else(|| panic!("{last}")).0.replace(',', "");
+        let request = format!("stopping after this step; SIG{signal} again stops at once");
+        assert!(said.contains(&request), "{said:?}");
+        let manifest = String::from_utf8(scene.read("b.run/checkpoint/atlas.json")).unwrap();
+        assert!(
+            manifest.contains(&format!("\"steps\": {step},")),
+            "{manifest}"
+        );
+    }
+}
+
+#[test]
+fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
+    let scene = Scene::new();
+    let mut command = Command::new("sh");
+    let atlas = endless(&scene);
+    // As `nohup` and a shell that starts a job in the background do.
+    command
+        .args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""])
+        .arg(atlas.get_program())
+        .args(atlas.get_args())
+        .current_dir(scene.path(""))
+        .stderr(std::process::Stdio::piped());
+    let (mut child, mut lines) = start(command);
+    assert!(lines.any(|line| line.starts_with("epoch ")));
+    send("HUP", &child);
+    send("INT", &child);
+    for _ in 0..3 {
+        let line = lines.next().unwrap();
+        assert!(line.starts_with("epoch "), "{line}");
+    }
+    send("TERM", &child);
+    assert!(lines.last().unwrap().starts_with("interrupted in epoch "));
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_command_that_writes_a_file_leaves_none_and_has_the_exit_code_of_the_signal() {
+    let scene = Scene::trained();
+    fs::create_dir(scene.path("out")).unwrap();
+    let names = || {
+        let entries = fs::read_dir(scene.path("out")).unwrap();
+        entries.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let mut command = scene.command("sample bundle -n 100000000 -o out/new.smi");
+        let mut child = command.spawn().unwrap();
+        let is_writing = || {
+            let mut entries = names().into_iter();
+            entries.any(|entry| entry.metadata().is_ok_and(|metadata| metadata.len() > 0))
+        };
+        while !is_writing() {
+            assert_eq!(child.try_wait().unwrap(), None);
+            thread::yield_now();
+        }
+        send(signal, &child);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(names().len(), 0);
+    }
 }

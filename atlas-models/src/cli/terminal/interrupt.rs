@@ -1,26 +1,67 @@
-//! Ctrl-C: the first one asks the command to stop, the second one ends the process.
+//! Signals that ask the process to end: the first one asks the command to stop, the second one
+//! ends the process.
 
+use std::fs;
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::signal_name;
 
 use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::output;
 
-static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// The signal that came, or 0.
+static REQUESTED: AtomicI32 = AtomicI32::new(0);
 
-/// From here on the first Ctrl-C shows `message` and is for [`is_requested`] to find.
+/// From here on the first Ctrl-C, SIGTERM or SIGHUP shows `message` and is for [`is_requested`] to
+/// find. A signal that was ignored when the process started, as `nohup` and a shell that starts a
+/// job in the background have it, stays ignored.
 pub fn watch(message: &'static str) -> Result {
-    let handler = move || {
-        if REQUESTED.swap(true, Ordering::SeqCst) {
-            process::exit(130);
+    let failed = |error| Failure::new(format_args!("cannot watch for Ctrl-C: {error}"));
+    let ignored = ignored();
+    let watched = [SIGINT, SIGTERM, SIGHUP].into_iter();
+    let watched = watched.filter(|&signal| ignored & bit(signal) == 0);
+    let mut signals = Signals::new(watched).map_err(failed)?;
+    let wait = move || {
+        for signal in &mut signals {
+            if REQUESTED.swap(signal, Ordering::SeqCst) != 0 {
+                process::exit(i32::from(exit_code()));
+            }
+            let name = match signal {
+                SIGINT => "Ctrl-C",
+                _ => signal_name(signal).unwrap_or("a signal"),
+            };
+            output::say(&format_args!("\n{message}; {name} again stops at once"));
         }
-        output::say(&format_args!("\n{message}; Ctrl-C again stops at once"));
     };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Failure::new(format_args!("cannot watch for Ctrl-C: {error}")))
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(wait).map(drop).map_err(failed)
 }
 
-/// Whether there was a Ctrl-C.
+/// Whether a signal asks to stop.
 pub fn is_requested() -> bool {
-    REQUESTED.load(Ordering::SeqCst)
+    REQUESTED.load(Ordering::SeqCst) != 0
+}
+
+/// The exit code after the signal that came, as shells have it: 130 after Ctrl-C, 143 after
+/// SIGTERM, 129 after SIGHUP.
+pub fn exit_code() -> u8 {
+    let signal = REQUESTED.load(Ordering::SeqCst);
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// The signals that are ignored, each a [`bit`].
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Where the system does not tell, `nohup` has to work: SIGHUP is left as it is.
+    mask.unwrap_or(bit(SIGHUP))
+}
+
+fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
 }

@@ -1,4 +1,4 @@
-//! What people see: results, messages, tables, progress; and their Ctrl-C.
+//! What people see: results, messages, tables, progress; and the signals that they send.
 
 pub mod interrupt;
 pub mod output;

@@ -21,7 +21,8 @@ bundle's path and how many held-out molecules it reconstructs.
 Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
 and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
 and ends with the very model that it would have ended with; without a checkpoint it starts anew.
-A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130.";
+A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130, after
+SIGTERM 143, after SIGHUP 129; a signal that is ignored at the start, as by nohup, stays ignored.";
 
 /// Train an autoencoder and save it as a bundle, after every epoch
 ///

@@ -92,7 +92,7 @@ fn announce(plan: &Plan, model: &dyn MoleculeAutoencoder) {
     }
 }
 
-/// What is said after Ctrl-C: how far training got, and what is left of it.
+/// What is said after a signal: how far training got, and what is left of it.
 fn interrupted(plan: &Plan, outcome: &Outcome, saved: Option<SavedEpoch>) -> String {
     let steps = grouped(usize::try_from(outcome.steps).unwrap_or(usize::MAX));
     let (epoch, epochs) = (outcome.epochs, plan.run.params.epochs);
