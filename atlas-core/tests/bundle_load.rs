@@ -468,18 +468,31 @@ fn every_finding_is_listed() {
     let bytes = bundle.networks().next().unwrap().bytes();
     assert_eq!(
         findings,
-        [
-            format!(
-                "{} is not as it was saved: it has 5 bytes, and {bytes} were saved",
-                path.join("net.safetensors").display()
-            ),
-            format!(
-                "{} is not as it was saved: it does not belong to the bundle",
-                path.join("notes.txt").display()
-            ),
-        ]
+        [format!(
+            "{} is not as it was saved: it has 5 bytes, and {bytes} were saved",
+            path.join("net.safetensors").display()
+        ),]
     );
     assert!(bundle.verify().unwrap_err().is_corrupt());
+}
+
+#[test]
+fn what_is_no_part_of_the_bundle_is_named_and_harms_nothing() {
+    let (_folder, path) = saved();
+    let bundle = Bundle::open(&path).unwrap();
+    assert_eq!(bundle.foreign_names().unwrap(), [""; 0]);
+    for name in ["README.md", ".gitattributes", "other.safetensors"] {
+        fs::write(path.join(name), "mine").unwrap();
+    }
+    fs::create_dir(path.join(".cache")).unwrap();
+    let name: std::ffi::OsString = std::os::unix::ffi::OsStringExt::from_vec(vec![b'x', 0xff]);
+    fs::write(path.join(&name), "mine").unwrap();
+    bundle.verify().unwrap();
+    assert_eq!(bytes(&Mlp::load(&path).unwrap()), bytes(&mlp()));
+    let expected = [".cache", ".gitattributes", "README.md", "other.safetensors"];
+    let mut expected = expected.map(std::ffi::OsString::from).to_vec();
+    expected.push(name);
+    assert_eq!(bundle.foreign_names().unwrap(), expected);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -310,18 +311,52 @@ fn a_folder_that_is_not_a_bundle_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_bundle_with_a_foreign_file_is_refused_and_left_as_it_is() {
+fn what_others_left_in_a_bundle_stays_where_it_is() {
     let (folder, path) = place();
     auto(8).save(&path).unwrap();
-    for foreign in ["notes.txt", "extra.safetensors"] {
-        fs::write(path.join(foreign), "mine").unwrap();
-        assert_refused(
-            folder.path(),
-            &path,
-            &format!("`{foreign}` in it is not part of the bundle and would be lost"),
-        );
-        fs::remove_file(path.join(foreign)).unwrap();
+    let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
+    for foreign in [
+        &b"notes.txt"[..],
+        b".DS_Store",
+        b"extra.safetensors",
+        b"\xff",
+    ] {
+        fs::write(path.join(name(foreign)), "mine").unwrap();
     }
+    fs::create_dir(path.join(".cache")).unwrap();
+    fs::write(path.join(".cache/x"), "theirs").unwrap();
+    symlink("nowhere", path.join("link")).unwrap();
+    let foreign = Bundle::open(&path).unwrap().foreign_names().unwrap();
+    assert_eq!(foreign.len(), 6);
+    let own = Bundle::open(&path).unwrap().file_names();
+    let theirs = || {
+        let mut tree = tree(&path);
+        tree.retain(|path, _| !own.contains(&*path.file_name().unwrap().to_string_lossy()));
+        tree
+    };
+    let before = theirs();
+    auto(7).save(&path).unwrap();
+    assert_eq!(theirs(), before);
+    let bundle = Bundle::open(&path).unwrap();
+    assert_eq!(bundle.digest(), auto(7).digest().unwrap());
+    assert_eq!(bundle.foreign_names().unwrap(), foreign);
+    assert_eq!(names(folder.path()), ["auto"]);
+}
+
+#[test]
+fn a_file_of_ones_own_under_a_name_of_the_new_bundle_is_not_lost() {
+    let (folder, path) = place();
+    Hollow::create(HollowParams::default())
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    fs::write(path.join("encoder.safetensors"), "mine").unwrap();
+    let before = tree(folder.path());
+    let error = auto(7).save(&path).unwrap_err();
+    assert!(error.is_refused(), "{error}");
+    let why = "`encoder.safetensors` in it is not part of the bundle and would be lost";
+    assert!(error.to_string().ends_with(why), "{error}");
+    assert_eq!(tree(folder.path()), before);
 }
 
 #[test]
@@ -353,22 +388,27 @@ fn a_path_that_is_a_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_path_that_is_a_link_is_refused_and_left_as_it_is() {
+fn a_save_through_a_link_replaces_the_bundle_where_it_leads() {
     let (folder, path) = place();
-    auto(8).save(folder.path().join("real")).unwrap();
-    symlink(folder.path().join("real"), &path).unwrap();
-    assert_refused(
-        folder.path(),
-        &path,
-        "it is a symbolic link; name the folder itself",
-    );
-    fs::remove_file(&path).unwrap();
-    symlink("nowhere", &path).unwrap();
-    assert_refused(
-        folder.path(),
-        &path,
-        "it is a symbolic link; name the folder itself",
-    );
+    let real = folder.path().join("runs/real");
+    auto(8).save(&real).unwrap();
+    symlink("runs/real", &path).unwrap();
+    assert!(Bundle::check_save_target(&path).unwrap());
+    auto(7).save(&path).unwrap();
+    assert_eq!(fs::read_link(&path).unwrap(), Path::new("runs/real"));
+    let digest = auto(7).digest().unwrap();
+    assert_eq!(Bundle::open(&real).unwrap().digest(), digest);
+    assert_eq!(names(&folder.path().join("runs")), ["real"]);
+    assert_eq!(names(folder.path()), ["auto", "runs"]);
+
+    // A link to where there is nothing yet, and one that leads in a circle.
+    fs::remove_dir_all(&real).unwrap();
+    auto(7).save(&path).unwrap();
+    assert_eq!(Bundle::open(&real).unwrap().digest(), digest);
+    let circle = folder.path().join("circle");
+    symlink("circle", &circle).unwrap();
+    let why = "it is a symbolic link that leads to no folder";
+    assert_refused(folder.path(), &circle, why);
 }
 
 #[test]

@@ -144,12 +144,15 @@ fn what_no_bundle_can_hold_is_not_saved() {
 fn a_target_that_a_save_would_refuse_is_known_before() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("line");
-    Bundle::check_save_target(&path).unwrap();
+    assert!(!Bundle::check_save_target(&path).unwrap());
+    // A folder that is not there yet stays so.
+    assert!(!Bundle::check_save_target(folder.path().join("a/b/c")).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let mut snapshot = line().snapshot().unwrap();
     snapshot.checkpoint = Some(Checkpoint::new());
     snapshot.save(&path).unwrap();
-    Bundle::check_save_target(&path).unwrap();
-    std::fs::write(path.join("notes.txt"), "mine").unwrap();
+    assert!(Bundle::check_save_target(&path).unwrap());
+    std::fs::remove_file(path.join("atlas.json")).unwrap();
     let error = Bundle::check_save_target(&path).unwrap_err();
     assert!(error.is_refused(), "{error}");
     assert_eq!(

@@ -6,6 +6,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with};
+use rustix::io::Errno;
+
 use super::folder::Folder;
 use crate::error::{Error, Result};
 
@@ -49,8 +52,6 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<bool> {
 /// Puts two folders in each other's place in one step; `false` where the system has no such step.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    use rustix::io::Errno;
     change("exchange", one, || {
         let exchanged = seam::exchange()
             .and_then(|()| renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE));
@@ -65,6 +66,55 @@ pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool> {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(super) fn exchange(_: &Path, _: &Path) -> Result<bool> {
     Ok(false)
+}
+
+/// Moves a file or a folder to where there is nothing; `false` if there is something.
+pub(super) fn move_to(from: &Path, to: &Path) -> Result<bool> {
+    change("move", from, || {
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            // The file system cannot look and move in one step.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::symlink_metadata(to) {
+                Ok(_) => Ok(false),
+                Err(_) => fs::rename(from, to).map(|()| true),
+            },
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+/// Whether the system would let `from` be moved, which it does not do: `occupied` is a folder that
+/// is not empty, and nothing can take its place.
+pub(super) fn try_move(from: &Path, occupied: &Path) -> io::Result<()> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory};
+    match fs::rename(from, occupied) {
+        // A file system that does not follow the rule.
+        Ok(()) => fs::rename(occupied, from),
+        Err(error)
+            if matches!(
+                error.kind(),
+                AlreadyExists | DirectoryNotEmpty | IsADirectory
+            ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file to lock it, created if there is none. It is no link.
+pub(super) fn open_lock(path: &Path) -> Result<File> {
+    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let open = |flags| openat(CWD, path, flags, Mode::from_raw_mode(0o666));
+    change("lock", path, || {
+        // Another user's, which a killed save left behind, may only be readable.
+        let file = match open(flags | OFlags::RDWR | OFlags::CREATE) {
+            Err(Errno::ACCESS) => open(flags | OFlags::RDONLY)?,
+            file => file?,
+        };
+        Ok(file.into())
+    })
 }
 
 /// A file that is being written for the first time.

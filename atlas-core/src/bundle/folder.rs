@@ -1,7 +1,8 @@
 //! The folder of a bundle, held open: what is read comes from one bundle, also while a save puts
 //! another in its place.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,8 +54,8 @@ impl Folder {
         platform::is_same(&self.handle, path)
     }
 
-    /// Opens a file of the folder for reading. It is a file, no link that leads out of the folder
-    /// and no pipe that never ends.
+    /// Opens a file of the folder for reading, or one that a link in the folder leads to. It is a
+    /// file, and no pipe that never ends.
     pub(super) fn file(&self, name: &str) -> Result<File> {
         let path = self.path.join(name);
         let file = platform::open_file(&self.handle, name)
@@ -87,21 +88,21 @@ impl Folder {
     }
 
     /// The names of everything in the folder.
-    pub(super) fn names(&self) -> Result<Vec<String>> {
+    pub(super) fn names(&self) -> Result<Vec<OsString>> {
         platform::names(&self.handle)
             .map_err(|error| Error::io("read the folder", &self.path, error))
     }
 
-    /// Locks the folder unless another process has; `false` also where folders cannot be locked.
-    pub(super) fn try_lock(&self) -> bool {
-        self.handle.try_lock().is_ok()
-    }
-
-    /// Waits for the lock, and goes on without one where folders cannot be locked.
-    pub(super) fn lock(&self) {
-        // Some network file systems have no locks on folders. There, what killed saves leave
-        // behind is never removed.
-        let _ = self.handle.lock();
+    /// Locks the folder; `false` if another process has.
+    ///
+    /// # Errors
+    /// If folders cannot be locked, as on some network file systems.
+    pub(super) fn try_lock(&self) -> io::Result<bool> {
+        match self.handle.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Waits until what was written to the folder is on the disk.
@@ -110,10 +111,17 @@ impl Folder {
     }
 }
 
+/// Whether a path leads to an open file or folder.
+pub(super) fn is_same(file: &File, path: &Path) -> bool {
+    platform::is_same(file, path)
+}
+
 #[cfg(unix)]
 mod platform {
+    use std::ffi::{OsStr, OsString};
     use std::fs::{self, File};
     use std::io;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
@@ -137,24 +145,25 @@ mod platform {
     /// `None` for what is not a plain file.
     pub(super) fn open_file(folder: &File, name: &str) -> io::Result<Option<File>> {
         // Opening a pipe would wait for somebody to write to it.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(folder, name, flags, Mode::empty()) {
             Ok(file) => {
                 let file = File::from(file);
                 Ok(file.metadata()?.is_file().then_some(file))
             }
-            // A link; a socket.
-            Err(Errno::LOOP | Errno::NXIO) => Ok(None),
+            // A socket.
+            Err(Errno::NXIO) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    pub(super) fn names(folder: &File) -> io::Result<Vec<String>> {
+    pub(super) fn names(folder: &File) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(folder)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." {
-                names.push(name);
+                names.push(name.to_owned());
             }
         }
         Ok(names)

@@ -8,12 +8,15 @@ mod frozen;
 mod golden;
 mod manifest;
 mod manifest_text;
+mod save_lock;
 mod save_target;
+mod staging;
 mod tensor_file;
 mod tensor_header;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
@@ -26,6 +29,7 @@ use crate::tensors::{self, Tensors};
 use folder::Folder;
 use manifest::{Attachments, MANIFEST, Manifest, TensorFile};
 use save_target::SaveTarget;
+use staging::Staging;
 
 /// A save moves the old bundle away before it puts the new one there. A reader that finds neither
 /// looks again, this often in all.
@@ -135,14 +139,19 @@ impl Bundle {
         Ok(Self { folder, manifest })
     }
 
-    /// An error unless a save may put a bundle at `path`: there is nothing, an empty folder, or a
-    /// bundle and nothing but a bundle. A save checks this itself; whoever computes for hours
-    /// before it asks first.
+    /// Whether a save to `path` would replace a bundle; `false` if there is nothing, or an empty
+    /// folder. Whoever computes for hours before a save asks first. This tries what a save needs: it
+    /// creates and removes a folder beside the bundle, and moves nothing.
     ///
     /// # Errors
-    /// What the save would return.
-    pub fn check_save_target(path: impl AsRef<Path>) -> Result<()> {
-        SaveTarget::of(path.as_ref())?.check_replaceable()
+    /// If a save may not replace what is there (a folder that is no bundle, a file), or cannot: no
+    /// folder can be created beside it, or the folder cannot be exchanged, such as a mount point.
+    pub fn check_save_target(path: impl AsRef<Path>) -> Result<bool> {
+        let target = SaveTarget::of(path.as_ref())?;
+        target.tidy();
+        let bundle = target.check_replaceable()?;
+        Staging::try_commit(&target, bundle.as_ref())?;
+        Ok(bundle.is_some())
     }
 
     /// Ends what killed saves of the bundle at `path` left undone, and takes away what they left
@@ -322,25 +331,25 @@ impl Bundle {
     }
 
     /// Everything that [`Bundle::verify`] finds: an error for each file that is not as it was
-    /// saved, and for each that does not belong to the bundle.
+    /// saved.
     pub fn findings(&self) -> Vec<Error> {
-        let mut findings: Vec<Error> = self
-            .tensor_files()
+        self.tensor_files()
             .filter_map(|file| self.check_file(file).err())
-            .collect();
+            .collect()
+    }
+
+    /// The names of what is in the bundle's folder and no part of it, such as `README.md` or
+    /// `.DS_Store`, in order. It harms nothing, and a save over the bundle leaves it where it is.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn foreign_names(&self) -> Result<Vec<OsString>> {
         let own = self.file_names();
-        match self.folder.names() {
-            Ok(names) => findings.extend(
-                names
-                    .iter()
-                    .filter(|name| !own.contains(name.as_str()))
-                    .map(|name| {
-                        Error::corrupt(&self.path().join(name), "it does not belong to the bundle")
-                    }),
-            ),
-            Err(error) => findings.push(error),
-        }
-        findings
+        let is_own = |name: &OsString| name.to_str().is_some_and(|name| own.contains(name));
+        let mut names = self.folder.names()?;
+        names.retain(|name| !is_own(name));
+        names.sort();
+        Ok(names)
     }
 
     fn check_file(&self, file: &TensorFile) -> Result<()> {

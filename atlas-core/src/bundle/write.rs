@@ -1,5 +1,4 @@
-//! Saving a snapshot: writes its files into a [`SaveTarget`](super::save_target::SaveTarget), then
-//! commits that.
+//! Saving a snapshot: writes its files into a [`Staging`] folder, then commits that.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +9,8 @@ use super::files::NewFile;
 use super::manifest::{
     self, Attachments, CheckpointEntry, Content, MANIFEST, TensorFile, file_name,
 };
-use super::save_target::{SaveTarget, Staging};
+use super::save_target::SaveTarget;
+use super::staging::Staging;
 use super::{frozen, golden, tensor_file};
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
@@ -18,7 +18,9 @@ use crate::tensors::{self, CHECKPOINT, GOLDEN};
 
 impl Snapshot {
     /// Saves the snapshot as a bundle: all of it or nothing. A bundle that is already there is
-    /// replaced in one step; anything else that is there is left alone, with an error.
+    /// replaced in one step, and what others left in its folder stays there. Where `path` is a
+    /// symbolic link, the bundle is saved where it leads. Anything else that is there is left alone,
+    /// with an error.
     ///
     /// A checkpoint is committed together with the model. The bundle is one like any other: it
     /// has the model's digest and is loaded as usual.

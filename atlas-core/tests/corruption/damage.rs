@@ -111,20 +111,50 @@ fn a_missing_file_is_refused() {
     }
 }
 
+/// As in the hub's cache, in a ConfigMap of Kubernetes, and where dvc links to its cache.
 #[test]
-fn files_that_are_links_are_refused() {
+fn files_that_are_links_are_read_and_checked() {
+    let (folder, path) = saved();
+    let blobs = folder.path().join("blobs");
+    fs::create_dir(&blobs).unwrap();
     for file in FILES {
-        let (folder, path) = saved();
-        let elsewhere = folder.path().join("elsewhere");
-        fs::rename(path.join(file), &elsewhere).unwrap();
-        symlink(&elsewhere, path.join(file)).unwrap();
-        let message = refusal(&path).to_string();
-        let expected = format!(
-            "{} is not as it was saved: it is not a plain file",
-            path.join(file).display()
-        );
-        assert_eq!(message, expected);
+        fs::rename(path.join(file), blobs.join(file)).unwrap();
+        symlink(Path::new("../blobs").join(file), path.join(file)).unwrap();
     }
+    let bundle = Bundle::open(&path).unwrap();
+    bundle.verify().unwrap();
+    assert_eq!(bundle.foreign_names().unwrap(), [""; 0]);
+    assert_eq!(Tiny::load(&path).unwrap().width, 1);
+    for file in FILES {
+        let blob = blobs.join(file);
+        let bytes = fs::read(&blob).unwrap();
+        fs::write(&blob, &bytes[1..]).unwrap();
+        assert!(refusal(&path).is_corrupt());
+        fs::remove_file(&blob).unwrap();
+        let message = refusal(&path).to_string();
+        assert!(message.contains(file), "{message}");
+        fs::write(&blob, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_save_over_a_bundle_of_links_replaces_the_links_and_leaves_what_they_lead_to() {
+    let (folder, path) = saved();
+    let blobs = folder.path().join("blobs");
+    fs::create_dir(&blobs).unwrap();
+    for file in FILES {
+        fs::rename(path.join(file), blobs.join(file)).unwrap();
+        symlink(blobs.join(file), path.join(file)).unwrap();
+    }
+    let bytes = FILES.map(|file| fs::read(blobs.join(file)).unwrap());
+    assert!(Bundle::check_save_target(&path).unwrap());
+    Tiny::load(&path).unwrap().save(&path).unwrap();
+    for file in FILES.into_iter().filter(|file| path.join(file).exists()) {
+        let metadata = fs::symlink_metadata(path.join(file)).unwrap();
+        assert!(metadata.is_file(), "{file}");
+    }
+    assert_eq!(FILES.map(|file| fs::read(blobs.join(file)).unwrap()), bytes);
+    Bundle::open(&path).unwrap().verify().unwrap();
 }
 
 #[test]

@@ -21,7 +21,6 @@ mod molecules;
 mod output_file;
 mod parameters;
 mod problems;
-mod save_check;
 mod terminal;
 mod training_note;
 

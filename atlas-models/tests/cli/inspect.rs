@@ -230,7 +230,58 @@ fn a_bundle_of_a_model_that_is_not_known_is_inspected_verified_and_compared() {
     let output = scene.atlas("verify foreign --json");
     assert_eq!(output.code, Some(1));
     let json: Value = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!(json["findings"].as_array().unwrap().len(), 2, "{json}");
+    assert_eq!(json["findings"].as_array().unwrap().len(), 1, "{json}");
+    assert_eq!(json["foreign"], serde_json::json!(["stray"]));
+}
+
+#[test]
+fn what_others_left_in_a_bundle_is_named_and_stays_through_training() {
+    let scene = Scene::trained();
+    for name in ["README.md", ".DS_Store"] {
+        scene.write(&format!("bundle/{name}"), name);
+    }
+    let assert_named = || {
+        let text = scene.atlas("verify bundle").success();
+        let last = text.lines().last();
+        assert_eq!(last, Some("no part of the bundle: .DS_Store, README.md"));
+        let json = scene.atlas("verify bundle --json").json();
+        let foreign = serde_json::json!([".DS_Store", "README.md"]);
+        assert_eq!((&json["whole"], &json["foreign"]), (&true.into(), &foreign));
+    };
+    assert_named();
+    scene.write("bundle.run/checkpoint/.DS_Store", "");
+    scene
+        .atlas(&format!("train {} --out bundle --seed 5", Scene::TINY))
+        .success();
+    assert_named();
+    assert_eq!(scene.read("bundle/README.md"), b"README.md");
+    assert_eq!(scene.read("bundle.run/checkpoint/.DS_Store"), b"");
+    let json = scene.atlas("inspect bundle --json").json();
+    assert_eq!(json["provenance"]["seed"], 5);
+}
+
+/// As the hub's cache has it.
+#[test]
+fn a_bundle_whose_files_are_links_is_used_like_any_other() {
+    let scene = Scene::trained();
+    fs::create_dir(scene.path("blobs")).unwrap();
+    for entry in fs::read_dir(scene.path("bundle")).unwrap() {
+        let path = entry.unwrap().path();
+        let blob = Path::new("../blobs").join(path.file_name().unwrap());
+        fs::rename(&path, path.parent().unwrap().join(&blob)).unwrap();
+        std::os::unix::fs::symlink(blob, path).unwrap();
+    }
+    scene.atlas("verify bundle").success();
+    scene
+        .atlas("evaluate bundle --data tiny.smi --all")
+        .success();
+    let before = scene.read("blobs/atlas.json");
+    scene
+        .atlas(&format!("train {} --out bundle --seed 5", Scene::TINY))
+        .success();
+    let metadata = fs::symlink_metadata(scene.path("bundle/atlas.json")).unwrap();
+    assert!(metadata.is_file());
+    assert_eq!(scene.read("blobs/atlas.json"), before);
 }
 
 #[test]
@@ -318,11 +369,8 @@ fn a_stray_file_does_not_hide_what_the_load_finds() {
     let lines: Vec<&str> = output.stdout.lines().collect();
     assert_eq!((output.code, lines.len()), (Some(1), 2), "{output:?}");
     assert!(
-        lines[0].contains("stray is not as it was saved"),
+        lines[0].contains("does not behave as the saved one did"),
         "{output:?}"
     );
-    assert!(
-        lines[1].contains("does not behave as the saved one did"),
-        "{output:?}"
-    );
+    assert_eq!(lines[1], "no part of the bundle: stray");
 }

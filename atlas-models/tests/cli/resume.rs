@@ -171,7 +171,8 @@ fn two_runs_do_not_share_a_folder() {
     let error = scene.atlas(&command("run")).failure();
     assert_eq!(
         error,
-        "cannot use run.run: another `atlas train` is at work there"
+        "cannot use run.run: another `atlas train` is at work there, which holds the lock \
+         run.run/lock"
     );
 }
 
@@ -270,7 +271,8 @@ fn a_checkpoint_is_read_only_while_no_other_run_can_replace_it() {
     let resume = || scene.atlas("train --resume --out run").failure();
     assert_eq!(
         resume(),
-        "cannot use run.run: another `atlas train` is at work there"
+        "cannot use run.run: another `atlas train` is at work there, which holds the lock \
+         run.run/lock"
     );
     drop(lock);
     assert!(resume().contains("checkpoint.safetensors"));

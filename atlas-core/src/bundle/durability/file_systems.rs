@@ -1,7 +1,10 @@
 //! Tests: a file system that fails, at each step by fault injection, and real ones that are full or
 //! read-only.
 
-use super::super::save_target::{SaveTarget, Staging};
+use super::super::save_target::SaveTarget;
+use super::super::staging::Staging;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 use crate::Bundle;
 
@@ -82,6 +85,7 @@ fn what_took_the_bundles_place_during_the_save_is_put_back() {
         let target = SaveTarget::of(&path).unwrap();
         target.prepare().unwrap();
         let staging = Staging::create(&target).unwrap();
+        fs::write(staging.path().join("mine.safetensors"), "new").unwrap();
         fs::write(path.join("mine.safetensors"), "mine").unwrap();
         let error: Error = staging.commit().unwrap_err();
         assert!(error.is_refused(), "{error}");
@@ -112,7 +116,7 @@ fn what_cannot_be_put_back_is_not_deleted() {
         };
         let (kept, _) = at.split_once(": ").unwrap();
         let (kept, name) = (Path::new(kept), kept.rsplit('/').next().unwrap());
-        assert_eq!(names(folder.path()), [name, "model"]);
+        assert_eq!(names(folder.path()), [".model.atlas-lock", name, "model"]);
         // Seen without its type: a load would tidy up.
         let number = |path: &Path| Bundle::open(path).unwrap().params()["number"].clone();
         assert_eq!((number(&path), number(kept)), (NEW.into(), OLD.into()));
@@ -127,10 +131,12 @@ fn the_only_copy_is_not_removed_for_a_link_that_leads_nowhere() {
     let replaced = folder.path().join(".model.atlas-replaced");
     numbered(OLD).save(&replaced).unwrap();
     std::os::unix::fs::symlink(folder.path().join("nowhere"), &path).unwrap();
-    let error = numbered(NEW).save(&path).unwrap_err();
-    assert!(error.is_refused(), "{error}");
-    assert_eq!(found(&path), Some(OLD));
-    assert_eq!(names(folder.path()), [".model.atlas-replaced", "model"]);
+    numbered(NEW).save(&path).unwrap();
+    assert_eq!((found(&path), found(&replaced)), (Some(NEW), Some(OLD)));
+    assert_eq!(
+        names(folder.path()),
+        [".model.atlas-replaced", "model", "nowhere"]
+    );
 }
 
 /// A place with a bundle and what two killed saves left: a staging folder, and the bundle that
@@ -171,11 +177,44 @@ fn a_load_that_cannot_remove_what_was_left_goes_on() {
 #[test]
 fn a_load_does_not_wait_for_a_save() {
     let (folder, path) = littered();
+    let _lock = SaveTarget::of(&path).unwrap().lock().unwrap();
     let before = names(folder.path());
-    let parent = super::super::folder::Folder::open(folder.path()).unwrap();
-    parent.lock();
     assert_eq!(found(&path), Some(OLD));
     assert_eq!(names(folder.path()), before);
+}
+
+/// As `flock runs atlas train` has it.
+#[test]
+fn a_folder_above_that_is_locked_holds_up_no_save() {
+    for exchange in COMMITS {
+        let (folder, path) = place();
+        let parent = fs::File::open(folder.path()).unwrap();
+        parent.lock().unwrap();
+        seam::can_exchange(exchange);
+        for number in [OLD, NEW] {
+            Bundle::check_save_target(&path).unwrap();
+            numbered(number).save(&path).unwrap();
+            assert_eq!(found(&path), Some(number));
+        }
+        assert_eq!(names(folder.path()), ["model"]);
+    }
+}
+
+#[test]
+fn what_others_left_in_a_bundle_stays_where_it_is() {
+    for exchange in COMMITS {
+        let (folder, path) = place();
+        numbered(OLD).save(&path).unwrap();
+        leave_notes(&path);
+        seam::can_exchange(exchange);
+        for number in [NEW, NEXT] {
+            assert!(Bundle::check_save_target(&path).unwrap());
+            numbered(number).save(&path).unwrap();
+            assert_notes(&path);
+            assert_eq!(found(&path), Some(number));
+        }
+        assert_eq!(names(folder.path()), ["model"]);
+    }
 }
 
 /// A model that needs more than a few hundred KiB.
@@ -288,6 +327,8 @@ fn a_disk_that_is_really_read_only_is_an_error_and_the_old_bundle_stays() {
         mount(&["-t", "tmpfs", "tmpfs"], folder.path());
         numbered(OLD).save(&path).unwrap();
         mount(&["-o", "remount,ro"], folder.path());
+        let error = Bundle::check_save_target(&path).unwrap_err();
+        assert!(error.is_io(), "{error}");
         assert_fails(NEW, &path, "Read-only file system (os error 30)");
     });
 }
@@ -306,6 +347,113 @@ fn a_file_that_is_cut_short_is_an_error_and_the_old_bundle_stays() {
         assert_fails(LARGE, &path, "File too large (os error 27)");
         numbered(NEXT).save(&path).unwrap();
         assert_eq!(found(&path), Some(NEXT));
+    });
+}
+
+/// A volume of a container, empty at first, and then with a bundle that was copied there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mount_point_is_refused_before_anything_is_computed() {
+    let Some(command) = with_mounts() else {
+        return;
+    };
+    let name = "a_mount_point_is_refused_before_anything_is_computed";
+    elsewhere(name, command, || {
+        let (folder, path) = place();
+        fs::create_dir(&path).unwrap();
+        mount(&["-t", "tmpfs", "tmpfs"], &path);
+        let refused = || {
+            let error = Bundle::check_save_target(&path).unwrap_err();
+            assert!(error.is_refused(), "{error}");
+            assert!(error.to_string().contains("it is a mount point"), "{error}");
+            assert!(numbered(NEW).save(&path).is_err());
+            assert_eq!(names(folder.path()), ["model"]);
+        };
+        refused();
+        numbered(OLD).save(path.join("inside")).unwrap();
+        for name in names(&path.join("inside")) {
+            fs::rename(path.join("inside").join(&name), path.join(name)).unwrap();
+        }
+        refused();
+        assert_eq!(found(&path), Some(OLD));
+    });
+}
+
+/// A bundle in an image of a container.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bundle_in_a_lower_layer_is_refused_before_anything_is_computed() {
+    let Some(command) = with_mounts() else {
+        return;
+    };
+    let name = "a_bundle_in_a_lower_layer_is_refused_before_anything_is_computed";
+    elsewhere(name, command, || {
+        // Without extended attributes the upper layer's own folders cannot be renamed either.
+        for attributes in ["userxattr,", ""] {
+            let (folder, _) = place();
+            mount(&["-t", "tmpfs", "tmpfs"], folder.path());
+            let layer = |name: &str| folder.path().join(name);
+            for name in ["lower", "upper", "work", "merged", "lower/empty"] {
+                fs::create_dir(layer(name)).unwrap();
+            }
+            numbered(OLD).save(layer("lower/model")).unwrap();
+            let layers = ["lower", "upper", "work"].map(|name| layer(name).display().to_string());
+            let [lower, upper, work] = layers;
+            let options = format!("{attributes}lowerdir={lower},upperdir={upper},workdir={work}");
+            let merged = layer("merged");
+            mount(&["-t", "overlay", "overlay", "-o", &options], &merged);
+
+            let path = merged.join("model");
+            let error = Bundle::check_save_target(&path).unwrap_err();
+            assert!(error.is_refused(), "{error}");
+            assert!(error.to_string().contains("an overlay"), "{error}");
+            assert!(numbered(NEW).save(&path).is_err());
+            assert_eq!(found(&path), Some(OLD));
+            for name in ["empty", "new"] {
+                let path = merged.join(name);
+                let can_save = Bundle::check_save_target(&path).is_ok();
+                assert_eq!(can_save, !attributes.is_empty());
+                assert_eq!(numbered(NEW).save(&path).is_ok(), can_save);
+                assert_eq!(Bundle::check_save_target(&path).is_ok(), can_save);
+                assert_eq!(numbered(NEXT).save(&path).is_ok(), can_save);
+            }
+            let names = names(&merged);
+            assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
+        }
+    });
+}
+
+/// `/tmp` is such a folder.
+#[cfg(target_os = "linux")]
+#[test]
+fn another_users_bundle_in_a_sticky_folder_is_an_error_before_anything_is_computed() {
+    const PLACE: &str = "ATLAS_DURABILITY_PLACE";
+    let nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command
+    };
+    let is_elsewhere = std::env::var_os(PLACE).is_some();
+    let program = std::env::current_exe().unwrap();
+    let probe = nobody().arg(program).arg("--list").output();
+    if !is_elsewhere && !probe.is_ok_and(|probe| probe.status.success()) {
+        eprintln!("skipped: this user may not become another");
+        return;
+    }
+    let (folder, path) = place();
+    numbered(OLD).save(&path).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let mut command = nobody();
+    command.env(PLACE, &path);
+    let name = "another_users_bundle_in_a_sticky_folder_is_an_error_before_anything_is_computed";
+    elsewhere(name, command, || {
+        let path = PathBuf::from(std::env::var_os(PLACE).unwrap());
+        let error = Bundle::check_save_target(&path).unwrap_err();
+        assert!(error.is_io(), "{error}");
+        let expected = format!("cannot rename {}: ", path.display());
+        assert!(error.to_string().contains(&expected), "{error}");
+        assert!(!Bundle::check_save_target(path.with_file_name("new")).unwrap());
+        assert_eq!(names(path.parent().unwrap()), ["model"]);
     });
 }
 

@@ -28,6 +28,7 @@ fn kill_at_every_step(exchange: bool, prepare: impl Fn(&Path) -> Option<u64>) ->
     for step in 0.. {
         let (_folder, path) = place();
         let old = prepare(&path);
+        let has_notes = path.join("README.md").exists();
         let status = child(&path, NEW, exchange, Job::KilledAfter(step))
             .status()
             .unwrap();
@@ -41,6 +42,9 @@ fn kill_at_every_step(exchange: bool, prepare: impl Fn(&Path) -> Option<u64>) ->
         let now = found(&path);
         if is_done {
             assert_eq!(now, Some(NEW));
+            if has_notes {
+                assert_notes(&path);
+            }
             return step;
         }
         assert!(
@@ -49,6 +53,9 @@ fn kill_at_every_step(exchange: bool, prepare: impl Fn(&Path) -> Option<u64>) ->
         );
         let whole: &[&str] = if is_there { &["model"] } else { &[] };
         assert_tidy(&path, whole);
+        if has_notes {
+            assert_notes(&path);
+        }
         seam::can_exchange(exchange);
         numbered(NEXT).save(&path).unwrap();
         assert_eq!(found(&path), Some(NEXT));
@@ -70,7 +77,13 @@ fn a_save_killed_at_any_step_leaves_the_old_bundle_or_the_new() {
             of_new >= 15 && of_replaced > of_new,
             "{of_new} and {of_replaced} steps"
         );
-        kills += of_new + of_replaced;
+        let of_annotated = kill_at_every_step(exchange, |path| {
+            numbered(OLD).save(path).unwrap();
+            leave_notes(path);
+            Some(OLD)
+        });
+        assert!(of_annotated > of_replaced, "{of_annotated} steps");
+        kills += of_new + of_replaced + of_annotated;
     }
     eprintln!("{kills} kills, one at each step");
 }

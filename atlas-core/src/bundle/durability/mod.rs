@@ -86,6 +86,20 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Leaves in a bundle what is no part of it: a file, and a folder.
+fn leave_notes(bundle: &Path) {
+    fs::write(bundle.join("README.md"), "mine").unwrap();
+    fs::create_dir(bundle.join(".cache")).unwrap();
+    fs::write(bundle.join(".cache/x"), "theirs").unwrap();
+}
+
+/// What [`leave_notes`] left is in the bundle.
+#[track_caller]
+fn assert_notes(bundle: &Path) {
+    assert_eq!(fs::read(bundle.join("README.md")).unwrap(), b"mine");
+    assert_eq!(fs::read(bundle.join(".cache/x")).unwrap(), b"theirs");
+}
+
 /// The number of kills that the tests are asked for, for which they go through everything.
 fn asked_for() -> Option<u64> {
     std::env::var("ATLAS_KILLS")

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::cli::failure::Result;
 use crate::cli::parameters::{ParamArgs, read_json};
 use crate::cli::problems::Problems;
-use crate::cli::save_check;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 
@@ -68,7 +67,7 @@ pub struct Args {
 }
 
 pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, models: &Registry<I>) -> Result {
-    save_check::check(&args.out)?;
+    Bundle::check_save_target(&args.out)?;
     let known = models.model(&args.model)?;
     let mut snapshot = match &args.map {
         Some(map) => mapped(args, map, known)?,

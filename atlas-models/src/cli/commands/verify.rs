@@ -1,5 +1,6 @@
 //! `atlas verify`: whether a bundle is whole and its model behaves as it did.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use atlas_core::{Bundle, Error, Registry};
@@ -19,14 +20,15 @@ Examples:
 /// Reads every byte, names everything that is wrong, and then loads the model, which compares
 /// every tensor with what the model asks for and recomputes the outputs that were saved with it.
 /// Of a model that this program does not have, the files are checked; where the behaviour was not
-/// checked, that is said. The exit code is 1 if anything is wrong.
+/// checked, that is said. What others left in the folder, such as a README, is named and is nothing
+/// wrong. The exit code is 1 if anything is wrong.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
-    /// Print a JSON object with bundle, model, digest, whole, behaviour (whether it was checked) and
-    /// findings
+    /// Print a JSON object with bundle, model, digest, whole, behaviour (whether it was checked),
+    /// findings, and foreign (what is in the folder and no part of the bundle)
     #[arg(long)]
     json: bool,
 }
@@ -94,6 +96,8 @@ fn report<I: ?Sized + 'static>(
     models: &Registry<I>,
 ) -> Result {
     let is_whole = findings.is_empty();
+    let foreign = bundle.map_or(Ok(Vec::new()), Bundle::foreign_names)?;
+    let foreign: Vec<_> = foreign.iter().map(|name| name.to_string_lossy()).collect();
     let is_known = bundle.is_some_and(|bundle| is_known(bundle, models));
     let behaviour = is_whole && is_known && bundle.is_some_and(Bundle::has_golden);
     if args.json {
@@ -105,18 +109,27 @@ fn report<I: ?Sized + 'static>(
             "whole": is_whole,
             "behaviour": behaviour,
             "findings": texts.collect::<Value>(),
+            "foreign": foreign,
         }))?;
     } else if let Some(bundle) = bundle.filter(|_| is_whole) {
-        output::print(&summary(args, bundle, is_known))?;
+        output::print(&(summary(args, bundle, is_known) + &remark(&foreign)))?;
     } else {
         let lines = findings.iter().map(|finding| format!("{finding}\n"));
-        output::print(&lines.collect::<String>())?;
+        output::print(&(lines.collect::<String>() + &remark(&foreign)))?;
     }
     if is_whole {
         Ok(())
     } else {
         Err(Failure::NegativeAnswer)
     }
+}
+
+/// What is said of what others left in the folder.
+fn remark(foreign: &[Cow<'_, str>]) -> String {
+    if foreign.is_empty() {
+        return String::new();
+    }
+    format!("no part of the bundle: {}\n", foreign.join(", "))
 }
 
 fn summary(args: &Args, bundle: &Bundle, is_known: bool) -> String {

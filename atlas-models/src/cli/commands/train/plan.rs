@@ -17,7 +17,6 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
-use crate::cli::save_check;
 use crate::cli::terminal::output;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn};
 use crate::data::{MemoryLimit, Molecules, Split};
@@ -270,7 +269,9 @@ impl Checked {
     fn new(args: &Args, settings: &Settings, out: &Path, problems: &mut Problems) -> Self {
         Self {
             run: settings.run(problems),
-            replaces: problems.take(save_check::check(out)).unwrap_or(false),
+            replaces: problems
+                .take(Bundle::check_save_target(out))
+                .unwrap_or(false),
             checkpoint_interval: checkpoint_interval(args.checkpoint_minutes, problems),
         }
     }

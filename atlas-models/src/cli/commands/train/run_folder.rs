@@ -35,17 +35,23 @@ impl RunFolder {
     /// Opens the folder, created if there is none, and keeps other runs out of it.
     ///
     /// # Errors
-    /// If the folder cannot be written to, or another run is at work in it.
+    /// If the folder cannot be written to, no checkpoint can be saved in it, or another run is at
+    /// work in it.
     pub fn open(path: PathBuf) -> Result<Self> {
         let failed = |error| Error::io("use", &path, error);
         fs::create_dir_all(&path).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        let lock = options.open(path.join("lock")).map_err(failed)?;
+        let lock_path = path.join("lock");
+        let lock = options.open(&lock_path).map_err(failed)?;
         // Some network file systems have no locks: an error of another kind is no obstacle.
         if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(unusable(&path, "another `atlas train` is at work there"));
+            let lock_path = lock_path.display();
+            let why =
+                format!("another `atlas train` is at work there, which holds the lock {lock_path}");
+            return Err(unusable(&path, &why));
         }
+        Bundle::check_save_target(Self::checkpoint_in(&path))?;
         Ok(Self { path, _lock: lock })
     }
 
