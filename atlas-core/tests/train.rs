@@ -8,7 +8,7 @@ use std::time::Duration;
 use atlas_core::prelude::*;
 use atlas_core::train::{
     CheckpointSummary, Control, Dataset, EpochReport, Observer, Outcome, Run, StepReport, Stopped,
-    TrainParams, Training, resume, train,
+    TrainParams, Training, mean_loss, resume, train,
 };
 use atlas_core::{Bundle, Checkpoint, Error, Result};
 use candle_core::{Device, Tensor};
@@ -614,4 +614,30 @@ fn an_annealed_weight_starts_low() {
     assert!((loss - (error + 1e3 * spread)).abs() < 1e-3 * loss);
     let (loss, error, _) = loss_of_first_step(true);
     assert_eq!(loss, error);
+}
+
+#[test]
+fn the_mean_loss_is_that_of_all_examples_at_once_without_noise_and_annealing() {
+    let model = Regression::create_with(Default::default(), CreateOptions::new().seed(1)).unwrap();
+    let examples = [1.0, 2.0, 3.0, 4.0, 5.0].map(|x| [x, -x, 0.5]);
+    let mut run = Run {
+        weights: vec![("spread".to_owned(), 0.5)],
+        ..Default::default()
+    };
+    run.params.batch = 2;
+    run.params.annealing.weights = vec!["spread".to_owned()];
+    let mean = mean_loss(&*model, &examples.to_vec(), &run).unwrap();
+    let mut step = Step::evaluation().with_weight("spread", 0.5);
+    let batch: Vec<&[f32; 3]> = examples.iter().collect();
+    let loss = model.loss(&batch, &mut step).unwrap();
+    let scalar = |tensor: &Tensor| f64::from(tensor.to_scalar::<f32>().unwrap());
+    let is_close = |a: f64, b: f64| (a - b).abs() < 1e-5 * b.abs();
+    assert!(is_close(mean.loss, scalar(&loss.total)), "{mean:?}");
+    assert_eq!(mean.parts.len(), loss.parts.len());
+    for ((name, part), (expected_name, expected)) in mean.parts.iter().zip(&loss.parts) {
+        assert_eq!(name, expected_name);
+        assert!(is_close(*part, scalar(expected)), "{name}: {part}");
+    }
+    let error = mean_loss(&*model, &Vec::new(), &run).unwrap_err();
+    assert_eq!(error.to_string(), "there is no example to evaluate");
 }

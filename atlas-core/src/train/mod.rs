@@ -12,6 +12,7 @@
 //! | set a seed, a time limit, a weight of the loss | [`Run`] |
 //! | train on data that does not fit into memory | [`Dataset`] |
 //! | follow or stop a run | [`Observer`] |
+//! | know the loss of examples held out | [`mean_loss`] |
 //! | write a loop of your own | [`AdamW`] |
 //!
 //! ```
@@ -61,6 +62,7 @@ mod batches;
 mod checkpoint;
 mod dataset;
 mod gradients;
+mod held_out;
 mod params;
 mod prefetch;
 mod progress;
@@ -73,6 +75,7 @@ pub use adamw::{AdamW, AdamWParams, Decayed};
 pub use annealing::Annealing;
 pub use checkpoint::CheckpointSummary;
 pub use dataset::Dataset;
+pub use held_out::{MeanLoss, mean_loss};
 pub use params::{Schedule, TrainParams};
 pub use report::{Control, EpochReport, Outcome, StepReport, Stopped};
 pub use run::Run;

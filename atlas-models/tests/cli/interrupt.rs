@@ -85,6 +85,38 @@ fn every_signal_to_end_leaves_a_checkpoint_and_has_its_exit_code() {
     }
 }
 
+/// TensorBoard reads the file while the run goes on.
+#[test]
+fn an_event_file_holds_every_epoch_that_has_ended_while_training_goes_on() {
+    let scene = Scene::new();
+    let mut command = endless(&scene);
+    command.arg("--tensorboard");
+    let (mut child, mut lines) = start(command);
+    assert!(lines.any(|line| line.starts_with("epoch ")));
+    let entries = fs::read_dir(scene.path("b.run")).unwrap();
+    let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let name = names.find(|name| name.contains("tfevents")).unwrap();
+    let written = scene.read(&format!("b.run/{name}"));
+    send("TERM", &child);
+    child.wait().unwrap();
+    for text in [
+        "_hparams_/session_start_info",
+        "model.latent_size",
+        "training.train.epochs",
+        "loss/epoch",
+        "held_out/loss",
+        "held_out/kl",
+        "held_out/exact",
+    ] {
+        let text = text.as_bytes();
+        assert!(
+            written.windows(text.len()).any(|window| window == text),
+            "{}",
+            text.escape_ascii()
+        );
+    }
+}
+
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let scene = Scene::new();

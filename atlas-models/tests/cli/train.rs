@@ -18,7 +18,8 @@ fn the_last_line_is_the_bundle_and_how_much_it_reconstructs() {
         "epoch 1/2  loss ",
         "  reconstruction ",
         "  kl ",
-        " molecules/s  exact ",
+        " molecules/s  held-out loss ",
+        "  exact ",
         " of 4 held out  ",
     ] {
         assert!(epochs[0].contains(part), "{}", epochs[0]);
@@ -56,6 +57,57 @@ fn the_summary_can_be_json_on_one_line() {
     let settings = &inspected["provenance"]["notes"]["training"]["settings"];
     assert!(settings["weights"]["kl"].is_f64(), "{settings}");
     assert_eq!(summary["digest"], inspected["digest"]);
+}
+
+#[test]
+fn the_loss_of_held_out_molecules_is_measured_after_every_epoch() {
+    let scene = Scene::trained();
+    let metrics = String::from_utf8(scene.read("bundle.run/metrics.jsonl")).unwrap();
+    let lines = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let epochs: Vec<Value> = lines
+        .filter(|line: &Value| line["kind"] == "epoch")
+        .collect();
+    let note =
+        scene.atlas("inspect bundle --json").json()["provenance"]["notes"]["training"].clone();
+    assert_eq!(epochs.len(), 2);
+    for (epoch, point) in epochs.iter().zip(note["curve"].as_array().unwrap()) {
+        let held_out = &epoch["held_out"];
+        assert!(held_out["loss"].as_f64().unwrap() > 0.0, "{epoch}");
+        assert!(held_out["parts"]["kl"].is_f64(), "{epoch}");
+        assert_eq!(point["held_out_loss"], held_out["loss"]);
+    }
+}
+
+/// As another program has it that is run by `flock`.
+#[test]
+fn a_folder_that_is_locked_by_another_program_holds_nothing_up() {
+    let scene = Scene::new();
+    let folder = std::fs::File::open(scene.path("")).unwrap();
+    folder.lock().unwrap();
+    for _ in 0..2 {
+        scene
+            .atlas(&format!("train {} --out b", Scene::TINY))
+            .success();
+    }
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_replaced_is_refused_before_training() {
+    let scene = Scene::trained();
+    let mine = scene.path("bundle.run/checkpoint");
+    std::fs::remove_dir_all(&mine).unwrap();
+    std::fs::remove_file(scene.path("bundle.run/metrics.jsonl")).unwrap();
+    std::fs::write(&mine, "mine").unwrap();
+    let train = format!("train {} --out bundle --restart", Scene::TINY);
+    let output = scene.atlas(&train);
+    assert!(!output.stderr.contains("weights"), "{}", output.stderr);
+    let error = output.failure();
+    assert!(
+        error.ends_with("bundle.run/checkpoint: it is a file, and a bundle is a folder"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use crate::metrics::Reconstruction;
 use atlas_core::train::{EpochReport, StepReport};
 use atlas_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
+use super::observer::HeldOutScores;
 use crate::cli::training_note::scores_json;
 
 /// The file of a run's measurements, which grows.
@@ -41,17 +41,12 @@ impl MetricsFile {
 
     /// Adds a step.
     pub fn step(&mut self, step: &StepReport) -> Result<()> {
-        let parts: Map<String, Value> = step
-            .parts
-            .iter()
-            .map(|(name, part)| ((*name).to_owned(), json!(part)))
-            .collect();
         self.line(&json!({
             "kind": "step",
             "step": step.step,
             "epoch": step.epoch,
             "loss": step.loss,
-            "parts": parts,
+            "parts": parts_json(&step.parts),
             "learning_rate": step.learning_rate,
             "gradient_norm": step.gradient_norm,
             "molecules": step.examples,
@@ -60,22 +55,23 @@ impl MetricsFile {
         }))
     }
 
-    /// Adds an epoch and what its model did to held-out molecules.
-    pub fn epoch(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Result<()> {
-        let parts: Map<String, Value> = epoch
-            .parts
-            .iter()
-            .map(|(name, part)| (name.clone(), json!(part)))
-            .collect();
+    /// Adds an epoch and what its model made of held-out molecules.
+    pub fn epoch(&mut self, epoch: &EpochReport, held_out: Option<&HeldOutScores>) -> Result<()> {
+        let held_out = held_out.map(|scores| {
+            let mut json = scores_json(&scores.reconstruction);
+            json.insert("loss".to_owned(), json!(scores.mean.loss));
+            json.insert("parts".to_owned(), json!(parts_json(&scores.mean.parts)));
+            json
+        });
         self.line(&json!({
             "kind": "epoch",
             "epoch": epoch.epoch,
             "step": epoch.steps,
             "loss": epoch.loss,
-            "parts": parts,
+            "parts": parts_json(&epoch.parts),
             "molecules_per_second": epoch.examples_per_second,
             "seconds": epoch.elapsed.as_secs_f64(),
-            "held_out": held_out.map(scores_json),
+            "held_out": held_out,
         }))
     }
 
@@ -92,6 +88,13 @@ impl MetricsFile {
         };
         sync(&mut self.file).map_err(|error| Error::io("write", &self.path, error))
     }
+}
+
+fn parts_json(parts: &[(String, f64)]) -> Map<String, Value> {
+    let parts = parts.iter();
+    parts
+        .map(|(name, part)| (name.clone(), json!(part)))
+        .collect()
 }
 
 #[cfg(test)]

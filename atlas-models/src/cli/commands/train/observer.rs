@@ -17,7 +17,9 @@ use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{TRAINING, TrainedOn, TrainingNote, scores_json};
 use crate::metrics::{Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
-use atlas_core::train::{Control, EpochReport, Observer, StepReport, Training};
+use atlas_core::train::{
+    Control, EpochReport, MeanLoss, Observer, StepReport, Training, mean_loss,
+};
 
 /// Held-out molecules that are evaluated after every epoch; after the last one all are.
 const SAMPLE: usize = 256;
@@ -71,6 +73,13 @@ pub struct SavedEpoch {
     pub loss: f64,
     /// `None` if no molecules are held out.
     pub held_out: Option<Reconstruction>,
+}
+
+/// What a model made of held-out molecules.
+pub struct HeldOutScores {
+    pub reconstruction: Reconstruction,
+    /// The loss, without noise.
+    pub mean: MeanLoss,
 }
 
 /// What training tells of its steps and epochs.
@@ -142,24 +151,28 @@ impl<'a> TrainingObserver<'a> {
         }
     }
 
-    fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<Reconstruction>> {
+    fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<HeldOutScores>> {
         let limit = if is_last { usize::MAX } else { SAMPLE };
         let molecules = self.plan.held_out.first(limit);
         if molecules.is_empty() {
             return Ok(None);
         }
-        reconstruction(model, &molecules, &mut |_| {}).map(Some)
+        Ok(Some(HeldOutScores {
+            reconstruction: reconstruction(model, &molecules, &mut |_| {})?,
+            mean: mean_loss(model, &molecules, &self.plan.run)?,
+        }))
     }
 
     /// Adds the epoch to the curve; what the bundle will say of its training.
-    fn note_epoch(&mut self, epoch: &EpochReport, held_out: Option<&Reconstruction>) -> Value {
+    fn note_epoch(&mut self, epoch: &EpochReport, held_out: Option<&HeldOutScores>) -> Value {
         let mut point = json!({ "epoch": epoch.epoch, "loss": epoch.loss });
         for (name, part) in &epoch.parts {
             point[name] = json!(part);
         }
         point["molecules_per_second"] = json!(epoch.examples_per_second.round() as u64);
         if let Some(held_out) = held_out {
-            point["held_out_exact"] = json!(held_out.exact_share());
+            point["held_out_exact"] = json!(held_out.reconstruction.exact_share());
+            point["held_out_loss"] = json!(held_out.mean.loss);
         }
         self.state.curve.push(point);
         json!(TrainingNote {
@@ -169,7 +182,7 @@ impl<'a> TrainingObserver<'a> {
             steps: epoch.steps,
             seconds: (epoch.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
             finished: epoch.is_last,
-            metrics: held_out.map(scores_json),
+            metrics: held_out.map(|scores| scores_json(&scores.reconstruction)),
             curve: &self.state.curve,
         })
     }
@@ -179,7 +192,11 @@ impl Observer<Model> for TrainingObserver<'_> {
     fn on_start(&mut self, model: &mut Model, training: &Training<'_>) -> Result<()> {
         let (steps, elapsed) = (training.steps(), training.elapsed());
         if self.wants_events {
-            self.events = Some(EventFile::create(self.plan.folder.path(), steps)?);
+            let mut events = EventFile::create(self.plan.folder.path(), steps)?;
+            let model = model.params_json();
+            let training = &self.plan.settings_note;
+            events.hyperparameters(&json!({ "model": model, "training": training }))?;
+            self.events = Some(events);
         }
         if steps == 0 {
             self.save_checkpoint(model, training, steps, elapsed)?;
@@ -228,16 +245,22 @@ impl Observer<Model> for TrainingObserver<'_> {
         epoch: &EpochReport,
         training: &Training<'_>,
     ) -> Result<Control> {
+        if let Some(events) = &mut self.events {
+            events.scalar(epoch.steps, "loss/epoch", epoch.loss)?;
+            events.flush()?;
+        }
         let held_out = self.evaluate(model, epoch.is_last)?;
         if let Some(metrics) = &mut self.metrics {
             metrics.epoch(epoch, held_out.as_ref())?;
         }
-        if let Some(events) = &mut self.events {
-            events.scalar(epoch.steps, "loss/epoch", epoch.loss)?;
-            if let Some(held_out) = &held_out {
-                events.scalar(epoch.steps, "held_out/exact", held_out.exact_share())?;
-                events.scalar(epoch.steps, "held_out/valid", held_out.valid_share())?;
+        if let (Some(events), Some(held_out)) = (&mut self.events, &held_out) {
+            let (reconstruction, mean) = (&held_out.reconstruction, &held_out.mean);
+            events.scalar(epoch.steps, "held_out/loss", mean.loss)?;
+            for (name, part) in &mean.parts {
+                events.scalar(epoch.steps, &format!("held_out/{name}"), *part)?;
             }
+            events.scalar(epoch.steps, "held_out/exact", reconstruction.exact_share())?;
+            events.scalar(epoch.steps, "held_out/valid", reconstruction.valid_share())?;
         }
         let note = self.note_epoch(epoch, held_out.as_ref());
         model.provenance_mut().note(TRAINING, note);
@@ -245,7 +268,7 @@ impl Observer<Model> for TrainingObserver<'_> {
         self.state.saved = Some(SavedEpoch {
             epoch: epoch.epoch,
             loss: epoch.loss,
-            held_out,
+            held_out: held_out.as_ref().map(|scores| scores.reconstruction),
         });
         self.save_checkpoint(model, training, epoch.steps, epoch.elapsed)?;
         let line = epoch_line(epoch, held_out.as_ref());
@@ -300,7 +323,7 @@ impl SmoothLoss {
 }
 
 /// One line for an epoch.
-fn epoch_line(epoch: &EpochReport, held_out: Option<&Reconstruction>) -> String {
+fn epoch_line(epoch: &EpochReport, held_out: Option<&HeldOutScores>) -> String {
     let digits = epoch.epochs.to_string().len();
     let parts = epoch.parts.iter();
     let parts: String = parts
@@ -308,9 +331,10 @@ fn epoch_line(epoch: &EpochReport, held_out: Option<&Reconstruction>) -> String 
         .collect();
     let held_out = held_out.map_or(String::new(), |scores| {
         format!(
-            "  exact {:>7} of {} held out",
-            percent(scores.exact_share()),
-            grouped(scores.molecules)
+            "  held-out loss {}  exact {:>7} of {} held out",
+            short(scores.mean.loss),
+            percent(scores.reconstruction.exact_share()),
+            grouped(scores.reconstruction.molecules)
         )
     });
     format!(

@@ -5,25 +5,32 @@
 //! those. The data of each record are one `Event` of TensorFlow's `core/util/event.proto`; the
 //! first says `brain.Event:2`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use atlas_core::{Error, Result};
 use prost::Message;
+use serde_json::Value;
 
 /// What the first event of a file says: summaries hold plain values, and a start of a session
 /// replaces what came after its step.
 const VERSION: &str = "brain.Event:2";
 /// Bytes of records that are held back until they are written together.
 const HELD: usize = 1 << 16;
+/// The time after which a record is written with the next one.
+const LONGEST_HELD: Duration = Duration::from_secs(30);
+/// The tag and the plugin of hyperparameters (TensorBoard's `plugins/hparams/metadata.py`).
+const SESSION_START: &str = "_hparams_/session_start_info";
+const HPARAMS: &str = "hparams";
 
-/// An event file of TensorBoard that is being written: scalars over the steps of training.
+/// An event file of TensorBoard that is being written: hyperparameters, and scalars over the steps
+/// of training.
 ///
-/// What is in the file is always whole records; the rest is written by [`flush`](Self::flush) and
-/// when the file is dropped.
+/// What is in the file is always whole records; the rest is written by [`flush`](Self::flush), with
+/// the first record after half a minute, and when the file is dropped.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
@@ -32,6 +39,7 @@ pub struct EventFile {
     written: u64,
     /// Whole records that are not in the file yet.
     held: Vec<u8>,
+    flushed: Instant,
 }
 
 impl EventFile {
@@ -53,6 +61,7 @@ impl EventFile {
             file,
             written: 0,
             held: Vec::new(),
+            flushed: Instant::now(),
         };
         events.push(now, 0, What::FileVersion(VERSION.to_owned()))?;
         // TensorBoard forgets the events at the step of a start, too.
@@ -70,12 +79,27 @@ impl EventFile {
     /// # Errors
     /// If the file cannot be written; the message names it.
     pub fn scalar(&mut self, step: u64, tag: &str, value: f64) -> Result<()> {
-        let value = Scalar {
+        let value = SummaryValue {
             tag: tag.to_owned(),
             simple_value: Some(value as f32),
+            ..Default::default()
         };
         let summary = Summary { value: vec![value] };
         self.push(wall_time(), signed(step), What::Summary(summary))
+    }
+
+    /// Adds what the run depends on, for the tab HPARAMS: every member of an object, those of nested
+    /// objects under names such as `model.latent_size`. A `null` is left out, and an array is shown
+    /// as JSON.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the message names it.
+    pub fn hyperparameters(&mut self, object: &Value) -> Result<()> {
+        let now = wall_time();
+        let value = session_start(object, now);
+        let summary = Summary { value: vec![value] };
+        self.push(now, 0, What::Summary(summary))?;
+        self.flush()
     }
 
     /// Writes what is held back.
@@ -91,6 +115,7 @@ impl EventFile {
         }
         self.written += self.held.len() as u64;
         self.held.clear();
+        self.flushed = Instant::now();
         Ok(())
     }
 
@@ -101,7 +126,7 @@ impl EventFile {
             what: Some(what),
         };
         frame(&event.encode_to_vec(), &mut self.held);
-        if self.held.len() >= HELD {
+        if self.held.len() >= HELD || self.flushed.elapsed() >= LONGEST_HELD {
             self.flush()?;
         }
         Ok(())
@@ -117,24 +142,64 @@ impl Drop for EventFile {
 
 /// A new file whose name sorts after those of earlier seconds, as TensorBoard reads them.
 fn new_file(folder: &Path, now: f64) -> Result<(PathBuf, File)> {
-    for count in 0u64.. {
-        let name = format!(
-            "events.out.tfevents.{:010}.atlas.{}.{count}",
-            now as u64,
-            process::id()
-        );
-        let path = folder.join(name);
+    let created = tempfile::Builder::new()
+        .prefix(&format!("events.out.tfevents.{:010}.atlas.", now as u64))
+        .rand_bytes(12)
+        .disable_cleanup(true)
         // Appending, so that what follows a failed write does not leave a gap.
-        match OpenOptions::new().append(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::io("create", &path, error)),
-        }
+        .make_in(folder, |path| {
+            OpenOptions::new().append(true).create_new(true).open(path)
+        });
+    let (file, path) = created
+        .map_err(|error| Error::io("create an event file in", folder, error))?
+        .into_parts();
+    Ok((path.to_path_buf(), file))
+}
+
+/// The hyperparameters of a run that starts now.
+fn session_start(object: &Value, now: f64) -> SummaryValue {
+    let mut hparams = BTreeMap::new();
+    flatten(String::new(), object, &mut hparams);
+    let data = HParamsPluginData {
+        session_start_info: Some(SessionStartInfo {
+            hparams,
+            start_time_secs: now,
+        }),
+    };
+    let plugin_data = PluginData {
+        plugin_name: HPARAMS.to_owned(),
+        content: data.encode_to_vec(),
+    };
+    SummaryValue {
+        tag: SESSION_START.to_owned(),
+        tensor: Some(TensorProto::none()),
+        metadata: Some(SummaryMetadata {
+            plugin_data: Some(plugin_data),
+        }),
+        ..Default::default()
     }
-    Err(Error::new(format_args!(
-        "{} holds every event file that this second could name",
-        folder.display()
-    )))
+}
+
+/// Adds every member of an object, under the names that lead to it.
+fn flatten(name: String, value: &Value, to: &mut BTreeMap<String, HParam>) {
+    let kind = match value {
+        Value::Null => return,
+        Value::Object(members) => {
+            let prefix = if name.is_empty() { name } else { name + "." };
+            for (name, value) in members {
+                flatten(format!("{prefix}{name}"), value, to);
+            }
+            return;
+        }
+        Value::Bool(value) => HParamKind::Bool(*value),
+        Value::String(text) => HParamKind::Text(text.clone()),
+        Value::Array(_) => HParamKind::Text(value.to_string()),
+        Value::Number(number) => match number.as_f64() {
+            Some(number) => HParamKind::Number(number),
+            None => HParamKind::Text(number.to_string()),
+        },
+    };
+    to.insert(name, HParam { kind: Some(kind) });
 }
 
 /// Adds a record of `data`.
@@ -202,17 +267,98 @@ enum SessionStatus {
 #[derive(Clone, PartialEq, Message)]
 struct Summary {
     #[prost(message, repeated, tag = "1")]
-    value: Vec<Scalar>,
+    value: Vec<SummaryValue>,
 }
 
 /// `Summary.Value` of `summary.proto`.
 #[derive(Clone, PartialEq, Message)]
-struct Scalar {
+struct SummaryValue {
     #[prost(string, tag = "1")]
     tag: String,
     /// A zero is written, too.
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
+    #[prost(message, optional, tag = "8")]
+    tensor: Option<TensorProto>,
+    #[prost(message, optional, tag = "9")]
+    metadata: Option<SummaryMetadata>,
+}
+
+/// A tensor, of which TensorBoard wants one where there is none.
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<TensorShape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorShape {
+    #[prost(message, repeated, tag = "2")]
+    dim: Vec<TensorDim>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorDim {
+    #[prost(int64, tag = "1")]
+    size: i64,
+}
+
+impl TensorProto {
+    /// Of dtype `DT_FLOAT` and without elements.
+    fn none() -> Self {
+        let dim = vec![TensorDim { size: 0 }];
+        let shape = Some(TensorShape { dim });
+        Self { dtype: 1, shape }
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryMetadata {
+    #[prost(message, optional, tag = "1")]
+    plugin_data: Option<PluginData>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PluginData {
+    #[prost(string, tag = "1")]
+    plugin_name: String,
+    #[prost(bytes = "vec", tag = "2")]
+    content: Vec<u8>,
+}
+
+/// The part of TensorBoard's `plugins/hparams/plugin_data.proto` that is written.
+#[derive(Clone, PartialEq, Message)]
+struct HParamsPluginData {
+    #[prost(message, optional, tag = "3")]
+    session_start_info: Option<SessionStartInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionStartInfo {
+    #[prost(btree_map = "string, message", tag = "1")]
+    hparams: BTreeMap<String, HParam>,
+    /// In seconds since 1970.
+    #[prost(double, tag = "5")]
+    start_time_secs: f64,
+}
+
+/// `google.protobuf.Value`.
+#[derive(Clone, PartialEq, Message)]
+struct HParam {
+    #[prost(oneof = "HParamKind", tags = "2, 3, 4")]
+    kind: Option<HParamKind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum HParamKind {
+    #[prost(double, tag = "2")]
+    Number(f64),
+    #[prost(string, tag = "3")]
+    Text(String),
+    #[prost(bool, tag = "4")]
+    Bool(bool),
 }
 
 #[cfg(test)]
@@ -261,9 +407,10 @@ mod tests {
         let start = SessionLog {
             status: SessionStatus::Start.into(),
         };
-        let value = Scalar {
+        let value = SummaryValue {
             tag: "train/loss".to_owned(),
             simple_value: Some(0.25),
+            ..Default::default()
         };
         let summary = Summary { value: vec![value] };
         let mut bytes = Vec::new();
@@ -281,6 +428,56 @@ mod tests {
             frame(&event.encode_to_vec(), &mut bytes);
         }
         assert_eq!(hex(&bytes), TENSORBOARDS);
+    }
+
+    /// ```python
+    /// import io  # tensorboard 2.21
+    /// from tensorboard.compat.proto.event_pb2 import Event
+    /// from tensorboard.compat.proto.summary_pb2 import Summary
+    /// from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+    /// start = plugin_data_pb2.SessionStartInfo(start_time_secs=1.5)
+    /// start.hparams["model.cell"].string_value = "gru"
+    /// start.hparams["model.size"].number_value = 8
+    /// start.hparams["training.shuffle"].bool_value = True
+    /// data = plugin_data_pb2.HParamsPluginData(session_start_info=start)
+    /// value = Summary.Value(tag=metadata.SESSION_START_INFO_TAG, tensor=metadata.NULL_TENSOR,
+    ///                       metadata=metadata.create_summary_metadata(data))
+    /// event = Event(wall_time=1.5, summary=Summary(value=[value]))
+    /// print(event.SerializeToString(deterministic=True).hex())
+    /// ```
+    #[test]
+    fn hyperparameters_have_the_bytes_of_tensorboards_own_record() {
+        let object = serde_json::json!({
+            "model": { "size": 8, "cell": "gru", "bound": null },
+            "training": { "shuffle": true },
+        });
+        let summary = Summary {
+            value: vec![session_start(&object, 1.5)],
+        };
+        let event = Event {
+            wall_time: 1.5,
+            step: 0,
+            what: Some(What::Summary(summary)),
+        };
+        assert_eq!(
+            hex(&event.encode_to_vec()),
+            "09000000000000f83f2a89010a86010a1c5f68706172616d735f2f73657373696f6e5f73746172745f696e666f\
+             42060801120212004a5e0a5c0a0768706172616d7312511a4f0a130a0a6d6f64656c2e63656c6c12051a036772\
+             750a170a0a6d6f64656c2e73697a6512091100000000000020400a160a10747261696e696e672e73687566666c\
+             651202200129000000000000f83f"
+        );
+    }
+
+    #[test]
+    fn a_record_is_not_held_back_for_longer_than_half_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = EventFile::create(folder.path(), 0).unwrap();
+        let records_written = |events: &EventFile| records(&fs::read(&events.path).unwrap()).len();
+        events.scalar(1, "rate", 1.0).unwrap();
+        assert_eq!(records_written(&events), 2);
+        events.flushed = Instant::now().checked_sub(LONGEST_HELD).unwrap();
+        events.scalar(2, "rate", 1.0).unwrap();
+        assert_eq!(records_written(&events), 4);
     }
 
     #[test]
