@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::folder::Folder;
@@ -50,12 +50,9 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<bool> {
 }
 
 /// Puts two folders in each other's place in one step; `false` where the system has no such step.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool> {
     change("exchange", one, || {
-        let exchanged = seam::exchange()
-            .and_then(|()| renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE));
-        match exchanged {
+        match seam::exchange().and_then(|()| rename_if(Condition::Exchange, one, other)) {
             Ok(()) => Ok(true),
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
             Err(error) => Err(error.into()),
@@ -63,18 +60,13 @@ pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool> {
     })
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-pub(super) fn exchange(_: &Path, _: &Path) -> Result<bool> {
-    Ok(false)
-}
-
 /// Moves a file or a folder to where there is nothing; `false` if there is something.
 pub(super) fn move_to(from: &Path, to: &Path) -> Result<bool> {
     change("move", from, || {
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        match rename_if(Condition::Free, from, to) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
-            // The file system cannot look and move in one step.
+            // The system cannot look and move in one step.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::symlink_metadata(to) {
                 Ok(_) => Ok(false),
                 Err(_) => fs::rename(from, to).map(|()| true),
@@ -82,6 +74,29 @@ pub(super) fn move_to(from: &Path, to: &Path) -> Result<bool> {
             Err(error) => Err(error.into()),
         }
     })
+}
+
+/// What a renaming does where there already is something.
+enum Condition {
+    /// It fails.
+    Free,
+    /// What is there takes the other's place.
+    Exchange,
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_if(condition: Condition, from: &Path, to: &Path) -> rustix::io::Result<()> {
+    use rustix::fs::{RenameFlags, renameat_with};
+    let flags = match condition {
+        Condition::Free => RenameFlags::NOREPLACE,
+        Condition::Exchange => RenameFlags::EXCHANGE,
+    };
+    renameat_with(CWD, from, CWD, to, flags)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_if(_: Condition, _: &Path, _: &Path) -> rustix::io::Result<()> {
+    Err(Errno::NOSYS)
 }
 
 /// Whether the system would let `from` be moved, which it does not do: `occupied` is a folder that

@@ -140,8 +140,9 @@ impl Bundle {
     }
 
     /// Whether a save to `path` would replace a bundle; `false` if there is nothing, or an empty
-    /// folder. Whoever computes for hours before a save asks first. This tries what a save needs: it
-    /// creates and removes a folder beside the bundle, and moves nothing.
+    /// folder. Whoever computes for hours before a save asks first. This ends what killed
+    /// saves left undone, and tries what a save needs: it creates and removes a folder beside the
+    /// bundle, and moves nothing of the bundle.
     ///
     /// # Errors
     /// If a save may not replace what is there (a folder that is no bundle, a file), or cannot: no

@@ -38,29 +38,24 @@ impl SaveLock {
         }
     }
 
-    /// The lock; `None` if another process has it.
+    /// The lock; `None` if another process has it, or had it a moment ago.
     ///
     /// # Errors
     /// If its file can be neither created nor opened.
     pub(super) fn attempt(path: &Path) -> Result<Option<Self>> {
-        loop {
-            let file = files::open_lock(path)?;
-            let is_locked = match file.try_lock() {
-                Ok(()) => true,
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                // Some network file systems have no locks.
-                Err(TryLockError::Error(_)) => false,
-            };
-            // Whoever had the lock before may have removed its file meanwhile.
-            if folder::is_same(&file, path) {
-                let path = path.to_owned();
-                return Ok(Some(Self {
-                    path,
-                    file,
-                    is_locked,
-                }));
-            }
-        }
+        let file = files::open_lock(path)?;
+        let is_locked = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(_)) => false,
+        };
+        // Whoever had the lock before may have removed its file meanwhile.
+        Ok(folder::is_same(&file, path).then(|| Self {
+            path: path.to_owned(),
+            file,
+            is_locked,
+        }))
     }
 
     /// Whether others are kept out; `false` where files cannot be locked.
