@@ -78,7 +78,7 @@ impl Bundle {
     }
 
     /// What `read` makes of the bundle at `path`. Where it fails and a save has replaced the bundle
-    /// meanwhile, it runs again, on the new one: so all that it gives back is of one bundle, and
+    /// meanwhile, or its files are links that lead elsewhere by now, it runs again, on the new one: so all that it gives back is of one bundle, and
     /// what it says is wrong is wrong with the bundle that is there.
     ///
     /// ```no_run
@@ -98,10 +98,13 @@ impl Bundle {
         let path = path.as_ref();
         loop {
             let folder = Self::folder_at(path)?;
-            let opened = Self::in_folder(folder.clone()).map_err(E::from);
-            let result = opened.and_then(|bundle| read(&bundle));
-            let is_latest = folder.is_at(path) || !path.exists() && folder.is_in_place();
-            if result.is_ok() || is_latest {
+            let (result, bundle) = match Self::in_folder(folder.clone()) {
+                Ok(bundle) => (read(&bundle), Some(bundle)),
+                Err(error) => (Err(error.into()), None),
+            };
+            let is_there = || folder.is_at(path) || !path.exists() && folder.is_in_place();
+            let is_latest = || is_there() && !bundle.is_some_and(|bundle| bundle.has_changed());
+            if result.is_ok() || is_latest() {
                 return result;
             }
         }
@@ -125,6 +128,13 @@ impl Bundle {
                 Err(_) => return Err(absent),
             }
         }
+    }
+
+    /// Whether other files are in the same folder by now, as where a ConfigMap of Kubernetes, whose
+    /// files are links, was updated.
+    fn has_changed(&self) -> bool {
+        let found = Self::in_folder(self.folder.clone());
+        found.is_ok_and(|found| !found.tensor_files().eq(self.tensor_files()))
     }
 
     fn in_folder(folder: Folder) -> Result<Self> {

@@ -137,6 +137,36 @@ fn files_that_are_links_are_read_and_checked() {
     }
 }
 
+/// As a ConfigMap of Kubernetes has it: files lead through the link `..data`, which is replaced.
+#[test]
+fn a_bundle_whose_links_lead_elsewhere_meanwhile_is_read_again() {
+    let (folder, path) = saved();
+    let mount = folder.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    fs::rename(&path, mount.join("..first")).unwrap();
+    let mut second = Bundle::open(mount.join("..first"))
+        .unwrap()
+        .snapshot()
+        .unwrap();
+    second.golden = None;
+    second.save(mount.join("..second")).unwrap();
+    symlink("..first", mount.join("..data")).unwrap();
+    for file in FILES {
+        symlink(Path::new("..data").join(file), mount.join(file)).unwrap();
+    }
+    let mut reads = 0;
+    let digest = Bundle::read(&mount, |bundle| {
+        reads += 1;
+        if reads == 1 {
+            fs::remove_file(mount.join("..data")).unwrap();
+            symlink("..second", mount.join("..data")).unwrap();
+        }
+        bundle.verify()?;
+        Ok::<_, Error>(bundle.digest().to_owned())
+    });
+    assert_eq!((digest.unwrap(), reads), (second.digest().unwrap(), 2));
+}
+
 #[test]
 fn a_save_over_a_bundle_of_links_replaces_the_links_and_leaves_what_they_lead_to() {
     let (folder, path) = saved();
