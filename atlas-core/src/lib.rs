@@ -26,6 +26,7 @@ mod bundle;
 mod error;
 pub mod guide;
 mod interface;
+pub mod json;
 mod memory;
 mod migration;
 mod model;

@@ -2,7 +2,6 @@
 //! `args.json` and a `NAME.pt` for each network ([`read`]).
 
 mod archive;
-mod args;
 mod calls;
 mod dtype;
 mod layout;
@@ -24,11 +23,14 @@ use candle_core::Tensor;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Problem, Report, Result};
+use crate::json;
 use crate::snapshot::Snapshot;
 use crate::tensors::{self, Tensors};
 
 /// The file of the parameters.
 const ARGS: &str = "args.json";
+/// A larger one is refused before it is read.
+const LARGEST_ARGS: u64 = 64 << 20;
 /// The topic of the note that an import leaves in the provenance.
 const NOTE: &str = "imported";
 /// What to do about most files that are refused.
@@ -155,15 +157,15 @@ fn read_params(path: &Path, sources: &mut Map<String, Value>) -> Result<Map<Stri
     let path = path.join(ARGS);
     let mut file = open(&path)?;
     let mut bytes = Vec::new();
-    let read = (&mut file).take(args::LARGEST + 1).read_to_end(&mut bytes);
+    let read = (&mut file).take(LARGEST_ARGS + 1).read_to_end(&mut bytes);
     read.map_err(|error| Error::io("read", &path, error))?;
-    if bytes.len() as u64 > args::LARGEST {
-        let why = format!("it is larger than {} bytes", args::LARGEST);
+    if bytes.len() as u64 > LARGEST_ARGS {
+        let why = format!("it is larger than {} bytes", LARGEST_ARGS);
         return Err(Error::import(&path, why.as_str()));
     }
     sources.insert(ARGS.to_owned(), source(&path, &mut file)?);
     let value =
-        args::parse(&bytes).map_err(|error| Error::import(&path, error.to_string().as_str()))?;
+        json::read(&bytes).map_err(|error| Error::import(&path, error.to_string().as_str()))?;
     match value {
         Value::Object(params) => Ok(params),
         _ => Err(Error::import(&path, "it is not a JSON object")),

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::digested_file::{DigestedFile, FileDigest};
-use super::unique_map::UniqueMap;
 use crate::error::{Error, Problem, Report, Result};
+use crate::json;
 
 const INDEX: &str = ".safetensors.index.json";
 const SAFETENSORS: &str = ".safetensors";
@@ -26,7 +26,7 @@ pub(super) enum WeightFiles {
 /// What an index says: the shard of each tensor.
 #[derive(Deserialize)]
 pub(super) struct Index {
-    weight_map: UniqueMap<String>,
+    weight_map: BTreeMap<String, String>,
 }
 
 /// The name of a file, for messages and notes.
@@ -86,14 +86,14 @@ impl Index {
         let mut bytes = Vec::new();
         let read = file.read_to_end(&mut bytes);
         read.map_err(|error| Error::io("read", path, error))?;
-        let index = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::import(path, error.to_string().as_str()))?;
+        let index =
+            json::read(&bytes).map_err(|error| Error::import(path, error.to_string().as_str()))?;
         Ok((index, file.digest_rest()?))
     }
 
     /// The shards, each once; `path` is that of the index.
     pub(super) fn shards(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let names: BTreeSet<&String> = self.weight_map.0.values().collect();
+        let names: BTreeSet<&String> = self.weight_map.values().collect();
         let mut problems = Vec::new();
         let mut shards = Vec::new();
         for name in names {
@@ -114,7 +114,7 @@ impl Index {
 
     /// What the index says of tensors that are elsewhere; `places` are the files of all.
     pub(super) fn problems(&self, places: &BTreeMap<String, String>) -> Vec<Problem> {
-        let misplaced = self.weight_map.0.iter().filter_map(|(name, shard)| {
+        let misplaced = self.weight_map.iter().filter_map(|(name, shard)| {
             let why = match places.get(name) {
                 Some(place) if place == shard => return None,
                 Some(place) => format!("the index has it in {shard}, and it is in {place}"),
@@ -124,7 +124,7 @@ impl Index {
         });
         let unnamed = places
             .iter()
-            .filter(|(name, _)| !self.weight_map.0.contains_key(*name));
+            .filter(|(name, _)| !self.weight_map.contains_key(*name));
         let unnamed = unnamed.map(|(name, place)| {
             Problem::new(
                 name,

@@ -8,7 +8,6 @@ mod digested_file;
 mod files;
 mod mapping;
 mod safetensors_file;
-mod unique_map;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

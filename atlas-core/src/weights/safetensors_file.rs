@@ -7,11 +7,10 @@ use bytemuck::Pod;
 use candle_core::{DType, Device, Shape, Tensor, WithDType};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
-use serde::de::IgnoredAny;
 
 use super::digested_file::{DigestedFile, FileDigest};
-use super::unique_map::UniqueMap;
 use crate::error::{Error, Problem, Report, Result};
+use crate::json;
 use crate::tensors::{self, Tensors};
 
 /// The bytes of the header's length.
@@ -69,8 +68,7 @@ fn read_header(path: &Path, file: &mut DigestedFile) -> Result<Metadata> {
     let mut header = Vec::new();
     file.take(length).read_to_end(&mut header).map_err(failed)?;
     let malformed = |error| refused(format!("its header is malformed: {error}"));
-    let _: UniqueMap<IgnoredAny> = serde_json::from_slice(&header).map_err(malformed)?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(malformed)?;
+    let metadata: Metadata = json::read(&header).map_err(malformed)?;
     let (needed, found) = (metadata.data_len() as u64, room - length);
     if needed != found {
         return Err(refused(format!(

@@ -121,7 +121,7 @@ fn a_tensor_that_is_there_twice_is_refused() {
     fs::write(&path, file).unwrap();
     let error = Weights::read(&path).unwrap_err().to_string();
     assert!(
-        error.contains("its header is malformed: `w` is there twice"),
+        error.contains("its header is malformed: `w` is given twice"),
         "{error}"
     );
 
@@ -129,7 +129,7 @@ fn a_tensor_that_is_there_twice_is_refused() {
     let index = r#"{"weight_map":{"w":"a.safetensors","w":"b.safetensors"}}"#;
     fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
     let error = Weights::read(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("`w` is there twice"), "{error}");
+    assert!(error.contains("`w` is given twice"), "{error}");
 }
 
 /// A folder with the files of these names, each with tensors of one byte.

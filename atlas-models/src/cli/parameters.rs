@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use atlas_core::params::Schema;
-use atlas_core::{Error, Result};
+use atlas_core::{Error, Result, json};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -57,8 +57,8 @@ fn read_params(path: &Path) -> Result<Map<String, Value>> {
 /// What the JSON file holds that an option names.
 pub fn read_json<T: DeserializeOwned>(option: &str, path: &Path) -> Result<T> {
     let read = || {
-        let text = fs::read_to_string(path).map_err(Error::other)?;
-        serde_json::from_str(&text).map_err(Error::other)
+        let text = fs::read(path).map_err(Error::other)?;
+        json::read(&text).map_err(Error::other)
     };
     read().map_err(|error: Error| error.within(format_args!("{option} {}", path.display())))
 }
