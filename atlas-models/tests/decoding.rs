@@ -72,10 +72,11 @@ impl Model {
     }
 }
 
-fn decoding(choice: TokenChoice) -> Decoding {
+fn decoding(choice: TokenChoice) -> Decoding<'static> {
     Decoding {
         begin: BEGIN,
         end: END,
+        forbidden: &[],
         max_steps: 40,
         choice,
     }
@@ -204,6 +205,29 @@ fn greedy_decoding_takes_the_best_token_of_the_logits() -> Result<()> {
 }
 
 #[test]
+fn forbidden_tokens_are_in_no_result() -> Result<()> {
+    let model = model(40)?;
+    let decoder = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
+    for choice in [TokenChoice::Greedy, SAMPLE] {
+        let write = |forbidden| {
+            let state = decoder.start(40, Some(&model.initial), Some(&model.latents))?;
+            let decoding = Decoding {
+                forbidden,
+                ..decoding(choice)
+            };
+            decode(&decoder, &state, &decoding)
+        };
+        let has = |written: &[Vec<u32>], token| written.iter().flatten().any(|&id| id == token);
+        let free = write(&[])?;
+        let common = free.iter().flatten().copied().find(|&id| id != END);
+        let common = common.expect("something is written");
+        let forbidden = [common];
+        assert!(has(&free, common) && !has(&write(&forbidden)?, common));
+    }
+    Ok(())
+}
+
+#[test]
 fn wrong_tokens_and_temperatures_are_errors_that_say_so() -> Result<()> {
     let model = model(2)?;
     let decoder = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
@@ -211,6 +235,9 @@ fn wrong_tokens_and_temperatures_are_errors_that_say_so() -> Result<()> {
     let refused = |decoding: &Decoding| decode(&decoder, &state, decoding).unwrap_err().to_string();
     let mut outside = decoding(TokenChoice::Greedy);
     outside.begin = 11;
+    assert!(refused(&outside).contains("token id 11, the vocabulary has 11"));
+    let mut outside = decoding(TokenChoice::Greedy);
+    outside.forbidden = &[11];
     assert!(refused(&outside).contains("token id 11, the vocabulary has 11"));
     let cold = TokenChoice::Sample {
         temperature: 0.0,

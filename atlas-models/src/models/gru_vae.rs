@@ -11,7 +11,7 @@ use candle_nn::{Embedding, Module, VarBuilder};
 use serde_json::json;
 
 use super::Architecture;
-use crate::chem::{END, START, Smiles, Tokens, Vocabulary};
+use crate::chem::{END, PADDING, START, Smiles, Tokens, Vocabulary};
 use crate::nn::{
     self, Decoding, Gru, GruInput, GruOutput, LayerDropout, Linear, Packing, softmax_cross_entropy,
 };
@@ -270,6 +270,7 @@ impl GruVae {
         let decoding = Decoding {
             begin: u32::from(START),
             end: u32::from(END),
+            forbidden: &[u32::from(PADDING), u32::from(START)],
             max_steps: self.longest,
             choice,
         };

@@ -50,11 +50,13 @@ pub enum TokenChoice {
 
 /// How sequences are written.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Decoding {
+pub struct Decoding<'a> {
     /// The token that is fed first; not part of the results.
     pub begin: u32,
     /// The token that ends a sequence; not part of the results.
     pub end: u32,
+    /// Tokens that no result may have, whatever their logits.
+    pub forbidden: &'a [u32],
     /// The most tokens that a result may have.
     pub max_steps: usize,
     /// How the next token is chosen.
@@ -69,14 +71,15 @@ const MAX_BATCH: usize = 64;
 ///
 /// # Errors
 ///
-/// The begin or end token is not in the vocabulary, the temperature is not above
-/// zero, or the model's step fails.
+/// The begin, the end or a forbidden token is not in the vocabulary, the temperature is not above
+/// zero, the largest logit is not finite, or the model's step fails.
 pub fn decode<M: TokenModel>(
     model: &M,
     state: &M::State,
-    decoding: &Decoding,
+    decoding: &Decoding<'_>,
 ) -> Result<Vec<Vec<u32>>> {
-    for token in [decoding.begin, decoding.end] {
+    let special = [decoding.begin, decoding.end];
+    for &token in special.iter().chain(decoding.forbidden) {
         if token as usize >= model.vocabulary() {
             bail!(
                 "token id {token}, the vocabulary has {}",
@@ -116,7 +119,7 @@ fn write<M: TokenModel>(
     model: &M,
     mut state: M::State,
     sequences: &[usize],
-    decoding: &Decoding,
+    decoding: &Decoding<'_>,
 ) -> Result<Vec<Vec<u32>>> {
     let mut results = vec![Vec::new(); sequences.len()];
     let draft = |(index, &sequence): (usize, &usize)| {
@@ -143,8 +146,11 @@ fn write<M: TokenModel>(
         let mut kept = Vec::with_capacity(drafts.len());
         tokens.clear();
         for (row, draft) in drafts.iter_mut().enumerate() {
-            let logits = &logits[row * model.vocabulary()..(row + 1) * model.vocabulary()];
-            let token = choose(logits, decoding.choice, draft.generator.as_mut());
+            let logits = &mut logits[row * model.vocabulary()..(row + 1) * model.vocabulary()];
+            for &token in decoding.forbidden {
+                logits[token as usize] = f32::NEG_INFINITY;
+            }
+            let token = choose(logits, decoding.choice, draft.generator.as_mut())?;
             if token != decoding.end {
                 results[draft.index].push(token);
                 tokens.push(token);
@@ -163,15 +169,21 @@ fn write<M: TokenModel>(
     Ok(results)
 }
 
-fn choose(logits: &[f32], choice: TokenChoice, generator: Option<&mut ChaCha8Rng>) -> u32 {
+fn choose(logits: &[f32], choice: TokenChoice, generator: Option<&mut ChaCha8Rng>) -> Result<u32> {
     let mut best = 0;
     for (token, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {
             best = token;
         }
     }
+    if !logits[best].is_finite() {
+        bail!(
+            "no token can be chosen: the largest logit is {}",
+            logits[best]
+        )
+    }
     let (TokenChoice::Sample { temperature, .. }, Some(generator)) = (choice, generator) else {
-        return best as u32;
+        return Ok(best as u32);
     };
     let max = logits[best] as f64;
     let weight = |logit: f32| ((logit as f64 - max) / temperature).exp();
@@ -180,9 +192,9 @@ fn choose(logits: &[f32], choice: TokenChoice, generator: Option<&mut ChaCha8Rng
     for (token, &logit) in logits.iter().enumerate() {
         left -= weight(logit);
         if left < 0.0 {
-            return token as u32;
+            return Ok(token as u32);
         }
     }
     // Rounding left a little of the total: the draw was at its very end.
-    best as u32
+    Ok(best as u32)
 }
