@@ -10,6 +10,9 @@ use crate::cli::terminal::{interrupt, output};
 /// The result of a command and of its parts.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
+/// The exit code of wrong usage, as clap has it.
+const WRONG_USAGE: u8 = 2;
+
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub enum Failure {
@@ -17,6 +20,8 @@ pub enum Failure {
     Error(Error),
     /// Several things are wrong; the first text says what they prevented.
     Problems(&'static str, Vec<String>),
+    /// The command line asks for what cannot be: a value that no run could take.
+    Usage(Box<Failure>),
     /// Standard output cannot be written to.
     StandardOutput(io::Error),
     /// A signal asked to stop; the text says what was left.
@@ -54,10 +59,19 @@ impl Failure {
                 output::say(&what);
                 return ExitCode::from(interrupt::exit_code());
             }
+            Self::Usage(failure) => {
+                failure.report();
+                return ExitCode::from(WRONG_USAGE);
+            }
             Self::NegativeAnswer => {}
         }
         ExitCode::FAILURE
     }
+}
+
+/// An error as a fault of the command line, for `map_err`.
+pub fn usage(error: impl Into<Failure>) -> Failure {
+    Failure::Usage(Box::new(error.into()))
 }
 
 impl From<Error> for Failure {

@@ -4,30 +4,54 @@ use std::fmt::Display;
 
 use atlas_core::Error;
 
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
 
 /// Collects what is wrong, so that all of it is reported at once.
+///
+/// It is wrong usage if all of it is: values of the command line or of parameters. A file that
+/// cannot be read is not.
 #[derive(Default)]
-pub struct Problems(Vec<String>);
+pub struct Problems {
+    problems: Vec<String>,
+    /// Whether something is wrong beside the command line.
+    has_failure: bool,
+}
 
 impl Problems {
     /// The value, or nothing and its problems noted.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Failure>>) -> Option<T> {
         match result.map_err(Into::into) {
             Ok(value) => return Some(value),
-            Err(Failure::Error(error)) => self.note(None, &error),
-            Err(Failure::Problems(_, problems)) => self.0.extend(problems),
-            Err(_) => {}
+            Err(Failure::Usage(failure)) => self.extend(*failure),
+            Err(failure) => {
+                self.extend(failure);
+                self.has_failure = true;
+            }
         }
         None
     }
 
-    /// Notes a problem.
-    pub fn add(&mut self, problem: impl Display) {
-        self.0.push(problem.to_string());
+    fn extend(&mut self, failure: Failure) {
+        match failure {
+            Failure::Error(error) => self.note(None, &error),
+            Failure::Problems(_, problems) => self.problems.extend(problems),
+            Failure::Usage(failure) => self.extend(*failure),
+            Failure::StandardOutput(_) | Failure::Interrupted(_) | Failure::NegativeAnswer => {}
+        }
     }
 
-    /// Notes every problem of an error, each after its `place`.
+    /// Notes a problem of the command line.
+    pub fn add(&mut self, problem: impl Display) {
+        self.problems.push(problem.to_string());
+    }
+
+    /// Notes a problem that is none of the command line.
+    pub fn fail(&mut self, problem: impl Display) {
+        self.add(problem);
+        self.has_failure = true;
+    }
+
+    /// Notes every problem of an error of the command line, each after its `place`.
     pub fn note(&mut self, place: Option<&str>, error: &Error) {
         let place = place.map_or(String::new(), |place| format!("{place}: "));
         match error.problems() {
@@ -43,8 +67,13 @@ impl Problems {
     /// # Errors
     /// All problems; `prevented` says what they prevented.
     pub fn into_result<T>(self, prevented: &'static str, value: Option<T>) -> Result<T> {
-        value
-            .filter(|_| self.0.is_empty())
-            .ok_or(Failure::Problems(prevented, self.0))
+        value.filter(|_| self.problems.is_empty()).ok_or_else(|| {
+            let failure = Failure::Problems(prevented, self.problems);
+            if self.has_failure {
+                failure
+            } else {
+                usage(failure)
+            }
+        })
     }
 }

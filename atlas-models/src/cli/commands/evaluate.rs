@@ -11,6 +11,7 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::molecules;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{grouped, percent};
+use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{output, progress};
 use crate::cli::training_note::{TrainedOn, molecules_of, scores_json};
 use crate::data::{MemoryLimit, Molecules};
@@ -67,7 +68,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         return output::print(&to_text(args, data.source(), chosen.part, &scores));
     }
     let mut object = json!({
-        "bundle": args.bundle,
+        "bundle": path_json(&args.bundle),
         "digest": model.digest()?,
         "data": data.source(),
         "part": chosen.part,

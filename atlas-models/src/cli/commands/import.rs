@@ -8,11 +8,12 @@ use candle_core::DType;
 use clap::ArgGroup;
 use serde_json::{Value, json};
 
-use crate::cli::failure::Result;
+use crate::cli::failure::{Result, usage};
 use crate::cli::parameters::{ParamArgs, read_json};
 use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
+use crate::cli::terminal::values::path_json;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,7 +69,7 @@ pub struct Args {
 
 pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, models: &Registry<I>) -> Result {
     Bundle::check_save_target(&args.out)?;
-    let known = models.model(&args.model)?;
+    let known = models.model(&args.model).map_err(usage)?;
     let mut snapshot = match &args.map {
         Some(map) => mapped(args, map, known)?,
         None => torch::read(&args.path, known.name(), known.version(), known.networks())?,
@@ -88,7 +89,7 @@ pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, models: &Registry<I>) ->
     if args.json {
         let imported = bundle.provenance().notes().get("imported");
         return output::print_json(&json!({
-            "bundle": args.out,
+            "bundle": path_json(&args.out),
             "model": bundle.model(),
             "version": bundle.version(),
             "digest": bundle.digest(),
@@ -118,7 +119,7 @@ fn mapped<I: ?Sized>(args: &Args, map: &Path, model: &RegisteredModel<I>) -> Res
         let weights = Weights::read(&args.path)?;
         weights.snapshot(model.name(), model.version(), model.networks(), &mapping)
     };
-    let mut snapshot = read().map_err(|error| problems.add(error)).ok();
+    let mut snapshot = read().map_err(|error| problems.fail(error)).ok();
     if let (Some(snapshot), Value::Object(params)) = (&mut snapshot, schema.complete(&overrides)) {
         snapshot.params = params;
     }

@@ -9,7 +9,7 @@ use crate::cli::failure::Result;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{bytes, grouped};
-use crate::cli::terminal::values::{flatten, show, show_measured};
+use crate::cli::terminal::values::{flatten, path_json, show, show_measured};
 use crate::cli::training_note::{CURVE, TRAINING};
 
 const EXAMPLES: &str = "\
@@ -64,7 +64,7 @@ fn to_json(bundle: &Bundle) -> Value {
         })
     };
     json!({
-        "path": bundle.path(),
+        "path": path_json(bundle.path()),
         "model": bundle.model(),
         "version": bundle.version(),
         "digest": bundle.digest(),

@@ -4,7 +4,7 @@ use atlas_core::params::{Field, Kind, Schema};
 use atlas_core::{Params as _, Registry};
 use serde_json::{Value, json};
 
-use crate::cli::failure::Result;
+use crate::cli::failure::{Result, usage};
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::first_paragraph;
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run<I: ?Sized + 'static>(args: &Args, models: &Registry<I>) -> Result {
     let (name, version, schema) = match &args.model {
         Some(model) => {
-            let entry = models.model(model)?;
+            let entry = models.model(model).map_err(usage)?;
             (entry.name(), Some(entry.version()), entry.schema())
         }
         None => ("training", None, TrainParams::schema()),

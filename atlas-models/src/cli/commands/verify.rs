@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::{bytes, count};
+use crate::cli::terminal::values::path_json;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,7 +104,7 @@ fn report<I: ?Sized + 'static>(
     if args.json {
         let texts = findings.iter().map(|finding| finding.to_string());
         output::print_json(&json!({
-            "bundle": args.bundle,
+            "bundle": path_json(&args.bundle),
             "model": bundle.map(Bundle::model),
             "digest": bundle.map(Bundle::digest),
             "whole": is_whole,

@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 
 use crate::cli::failure::{Failure, Result};
-use crate::cli::terminal::output;
+use crate::cli::terminal::{output, progress};
 
 /// The signal that came, or 0.
 static REQUESTED: AtomicI32 = AtomicI32::new(0);
@@ -20,25 +20,37 @@ static REQUESTED: AtomicI32 = AtomicI32::new(0);
 /// find. A signal that was ignored when the process started, as `nohup` and a shell that starts a
 /// job in the background have it, stays ignored.
 pub fn watch(message: &'static str) -> Result {
+    on_signals(move |signal| {
+        if REQUESTED.swap(signal, Ordering::SeqCst) != 0 {
+            end(signal);
+        }
+        let name = match signal {
+            SIGINT => "Ctrl-C",
+            _ => signal_name(signal).unwrap_or("a signal"),
+        };
+        output::say(&format_args!("\n{message}; {name} again stops at once"));
+    })
+}
+
+/// From here on such a signal ends the process at once, and leaves no progress bar behind.
+pub fn watch_for_bars() -> Result {
+    on_signals(end)
+}
+
+fn on_signals(mut handle: impl FnMut(i32) + Send + 'static) -> Result {
     let failed = |error| Failure::new(format_args!("cannot watch for Ctrl-C: {error}"));
     let ignored = ignored();
     let watched = [SIGINT, SIGTERM, SIGHUP].into_iter();
     let watched = watched.filter(|&signal| ignored & bit(signal) == 0);
     let mut signals = Signals::new(watched).map_err(failed)?;
-    let wait = move || {
-        for signal in &mut signals {
-            if REQUESTED.swap(signal, Ordering::SeqCst) != 0 {
-                process::exit(i32::from(exit_code()));
-            }
-            let name = match signal {
-                SIGINT => "Ctrl-C",
-                _ => signal_name(signal).unwrap_or("a signal"),
-            };
-            output::say(&format_args!("\n{message}; {name} again stops at once"));
-        }
-    };
+    let wait = move || signals.forever().for_each(&mut handle);
     let thread = thread::Builder::new().name("signals".to_owned());
     thread.spawn(wait).map(drop).map_err(failed)
+}
+
+fn end(signal: i32) {
+    progress::clear();
+    process::exit(i32::from(code_of(signal)));
 }
 
 /// Whether a signal asks to stop.
@@ -49,7 +61,10 @@ pub fn is_requested() -> bool {
 /// The exit code after the signal that came, as shells have it: 130 after Ctrl-C, 143 after
 /// SIGTERM, 129 after SIGHUP.
 pub fn exit_code() -> u8 {
-    let signal = REQUESTED.load(Ordering::SeqCst);
+    code_of(REQUESTED.load(Ordering::SeqCst))
+}
+
+fn code_of(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 

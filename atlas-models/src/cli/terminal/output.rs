@@ -7,9 +7,29 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use crate::cli::failure::{Failure, Result};
+use crate::cli::terminal::progress;
+use crate::cli::terminal::text::escaped;
 
-/// Prints a result.
+const BOLD: &str = "\x1b[1m";
+const BOLD_RED: &str = "\x1b[1;31m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Prints lines of a result, in which names of others may be: see [`shown`].
 pub fn print(text: &str) -> Result {
+    write(&shown(text))
+}
+
+/// Prints a result as JSON over several lines.
+pub fn print_json(value: &Value) -> Result {
+    write(&format!("{value:#}\n"))
+}
+
+/// Prints a result as JSON on one line.
+pub fn print_json_line(value: &Value) -> Result {
+    write(&format!("{value}\n"))
+}
+
+fn write(text: &str) -> Result {
     let mut output = io::stdout().lock();
     output
         .write_all(text.as_bytes())
@@ -17,30 +37,37 @@ pub fn print(text: &str) -> Result {
         .map_err(Failure::StandardOutput)
 }
 
-/// Prints a result as JSON over several lines.
-pub fn print_json(value: &Value) -> Result {
-    print(&format!("{value:#}\n"))
-}
-
 /// Says something on standard error, which may be closed.
 pub fn say(text: &dyn Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let text = shown(&text.to_string());
+    progress::suspended(|| {
+        let _ = writeln!(io::stderr(), "{text}");
+    });
 }
 
 /// Says on standard error what is wrong.
 pub fn error(what: &dyn Display) {
-    let label = if is_coloured(&io::stderr()) {
-        "\x1b[1;31merror:\x1b[0m"
+    if is_coloured(&io::stderr()) {
+        say(&format_args!("{BOLD_RED}error:{PLAIN} {what}"));
     } else {
-        "error:"
-    };
-    say(&format_args!("{label} {what}"));
+        say(&format_args!("error: {what}"));
+    }
+}
+
+/// A text in which a terminal obeys the ends of lines and this program's own styles alone.
+fn shown(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(escaped).collect();
+    let mut text = lines.join("\n");
+    for style in [BOLD, BOLD_RED, PLAIN] {
+        text = text.replace(&*escaped(style), style);
+    }
+    text
 }
 
 /// A heading of printed results, bold on a terminal.
 pub fn heading(text: &str) -> String {
     if is_coloured(&io::stdout()) {
-        format!("\x1b[1m{text}\x1b[0m")
+        format!("{BOLD}{text}{PLAIN}")
     } else {
         text.to_owned()
     }

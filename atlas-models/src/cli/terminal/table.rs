@@ -1,5 +1,7 @@
 //! Tables of text.
 
+use crate::cli::terminal::text::escaped;
+
 /// Spaces between columns.
 const GAP: usize = 2;
 /// The last column is not wrapped to less than this.
@@ -27,9 +29,11 @@ impl Table {
         table
     }
 
-    /// Adds a row.
+    /// Adds a row. What a terminal would obey is [`escaped`].
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter();
+        self.rows
+            .push(cells.map(|cell| escaped(&cell).into_owned()).collect());
     }
 
     /// The table as lines that end, indented by two spaces; wrapped if there is a `width`.

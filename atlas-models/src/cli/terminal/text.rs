@@ -1,5 +1,6 @@
 //! Numbers as people read them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// `1,234,567`.
@@ -21,10 +22,40 @@ pub fn count(number: usize, what: &str) -> String {
     format!("{} {what}{plural}", grouped(number))
 }
 
-/// `93.1 %`; rounded down, so that only all is `100.0 %`.
+/// `93.1 %`. Only all is `100.0 %`, only none is `0.0 %`: what would be rounded to them is
+/// `>99.9 %` and `<0.1 %`.
 pub fn percent(share: f64) -> String {
-    // A share such as 0.29 is a little less in binary.
-    format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
+    let thousandths = (share * 1000.0).round();
+    if share < 1.0 && thousandths >= 1000.0 {
+        ">99.9 %".to_owned()
+    } else if share > 0.0 && thousandths < 1.0 {
+        "<0.1 %".to_owned()
+    } else {
+        format!("{:.1} %", thousandths / 10.0)
+    }
+}
+
+/// A text of unknown origin in a line of a terminal, which obeys some characters: those are written
+/// by their numbers (`\u{1b}`).
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_obeyed(character) {
+            escaped.extend(character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.into()
+}
+
+/// Whether a terminal obeys a character instead of showing it: control characters, and those that
+/// change the direction of a text.
+fn is_obeyed(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `18.4 MB`.
@@ -91,10 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn only_all_is_a_hundred_percent() {
+    fn shares_are_rounded_and_only_all_is_a_hundred_percent() {
         assert_eq!(
-            [0.0, 0.29, 0.99999, 1.0].map(percent),
-            ["0.0 %", "29.0 %", "99.9 %", "100.0 %"]
+            [5.0 / 9.0, 0.29, 0.9994, 0.0006].map(percent),
+            ["55.6 %", "29.0 %", "99.9 %", "0.1 %"]
+        );
+        assert_eq!(
+            [0.0, 0.0004, 0.9996, 1.0].map(percent),
+            ["0.0 %", "<0.1 %", ">99.9 %", "100.0 %"]
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_by_its_number() {
+        assert_eq!(escaped("µ-aminoacid 名"), "µ-aminoacid 名");
+        assert_eq!(
+            escaped("a\x1b[2Jb\r\n\u{9b}1m\u{202e}"),
+            "a\\u{1b}[2Jb\\u{d}\\u{a}\\u{9b}1m\\u{202e}"
         );
     }
 

@@ -1,5 +1,7 @@
 //! JSON values as people read them.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::cli::terminal::text::grouped;
@@ -47,6 +49,11 @@ pub fn show(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// A path in JSON, which is UTF-8 where names of files need not be: other bytes become U+FFFD.
+pub fn path_json(path: &Path) -> Value {
+    path.to_string_lossy().into()
 }
 
 /// A measured number with four decimals; anything else as [`show`] does.

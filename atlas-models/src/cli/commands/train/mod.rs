@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::text::{clock, count, grouped};
+use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output};
 use crate::cli::training_note::{headline, molecules_of, scores_json};
 use crate::models::MoleculeAutoencoder;
@@ -56,8 +57,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         model.snapshot()?.save(&plan.out)?;
     }
     if args.json {
-        let summary = summary(&plan, &*model, &outcome, &saved)?;
-        return output::print(&format!("{summary}\n"));
+        return output::print_json_line(&summary(&plan, &*model, &outcome, &saved)?);
     }
     let held_out = saved.held_out.as_ref();
     let held_out = held_out.map_or("no molecules held out".to_owned(), headline);
@@ -120,7 +120,7 @@ fn summary(
     saved: &SavedEpoch,
 ) -> Result<Value> {
     Ok(json!({
-        "bundle": plan.out,
+        "bundle": path_json(&plan.out),
         "model": model.name(),
         "digest": model.digest()?,
         "data": plan.trained_on.data,

@@ -38,7 +38,7 @@ pub fn overrides(
     if needs_vocabulary && let Some(data) = data {
         match data.vocabulary() {
             Ok(vocabulary) => overrides[VOCABULARY] = json!(vocabulary),
-            Err(error) => problems.note(None, &error),
+            Err(error) => problems.fail(error),
         }
     }
     if let Err(error) = schema.check_overrides(&overrides) {

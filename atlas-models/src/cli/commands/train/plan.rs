@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use atlas_core::{Bundle, Checkpoint, CreateOptions, LoadOptions};
+use atlas_core::{Bundle, Checkpoint, CreateOptions, Error, LoadOptions};
 use serde_json::{Map, Value, json};
 
 use super::Args;
@@ -13,7 +13,7 @@ use super::parameters;
 use super::run_folder::RunFolder;
 use super::settings::Settings;
 use crate::cli::Models;
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
@@ -92,7 +92,8 @@ impl Plan {
         let entry = models.model(match (&args.model.name, &source) {
             (None, Some(source)) => source.name(),
             _ => model_name(args, models)?,
-        })?;
+        });
+        let entry = entry.map_err(usage)?;
         let settings = Settings::new(args, &mut problems);
         let checked = Checked::new(args, &settings, &out, &mut problems);
         let check_free = || RunFolder::check_free(&folder, args.restart);
@@ -255,7 +256,11 @@ fn is_same(a: &Path, b: &Path) -> bool {
 /// The model that the command names, or the default.
 fn model_name<'a>(args: &'a Args, models: &Models) -> Result<&'a str> {
     let name = args.model.name.as_deref().or_else(|| default_model(models));
-    name.ok_or_else(|| Failure::new("--model is needed; `models` lists the architectures"))
+    name.ok_or_else(|| {
+        usage(Error::new(
+            "--model is needed; `models` lists the architectures",
+        ))
+    })
 }
 
 /// What is known of a run without its model and its data.

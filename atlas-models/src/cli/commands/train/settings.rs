@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use atlas_core::Params;
 use atlas_core::params::ParamValue;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Args;
-use crate::cli::failure::Failure;
 use crate::cli::problems::Problems;
+use crate::cli::terminal::values::path_json;
 use atlas_core::train::{Run, TrainParams};
 
 /// How a run trains. A checkpoint holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `None` for the built-in molecules.
+    /// `None` for the built-in molecules. A name that is not UTF-8 is kept as near as JSON can.
+    #[serde(serialize_with = "path_or_null")]
     pub data: Option<PathBuf>,
     pub skip_invalid: bool,
     pub held_out: Option<usize>,
@@ -116,10 +117,14 @@ impl Settings {
             seed: self.seed,
             max_time: self
                 .max_minutes
-                .and_then(|minutes| problems.take(max_time(minutes).map_err(Failure::new))),
+                .and_then(|minutes| max_time(minutes).map_err(|why| problems.add(why)).ok()),
             weights: self.weights.clone(),
         }
     }
+}
+
+fn path_or_null<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(path_json).serialize(to)
 }
 
 /// Notes that the command says something else than the run was begun with.
