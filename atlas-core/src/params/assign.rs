@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::schema::{Kind, Schema};
 use crate::error::{Problem, Report, suggestion};
+use crate::json;
 
 /// One step of a path.
 #[derive(Clone, Copy)]
@@ -195,14 +196,16 @@ fn parse(kind: &Kind, text: &str) -> Option<Value> {
         }
         Kind::Option(_) if matches!(text, "null" | "none" | "None") => Some(Value::Null),
         Kind::Option(inner) => parse(inner, text),
-        Kind::List(_) | Kind::Array(..) if text.starts_with('[') => serde_json::from_str(text).ok(),
+        Kind::List(_) | Kind::Array(..) if text.starts_with('[') => {
+            json::read(text.as_bytes()).ok()
+        }
         Kind::List(_) if text.is_empty() => Some(Value::Array(Vec::new())),
         Kind::List(inner) | Kind::Array(inner, _) => text
             .split(',')
             .map(|element| parse(inner, element.trim()))
             .collect::<Option<Vec<_>>>()
             .map(Value::Array),
-        Kind::Group(_) => serde_json::from_str(text).ok().filter(Value::is_object),
+        Kind::Group(_) => json::read(text.as_bytes()).ok().filter(Value::is_object),
     }
 }
 

@@ -19,6 +19,15 @@ pub fn check_known(model: &dyn MoleculeAutoencoder, smiles: &Smiles) -> Result<(
     model.size(smiles).map(|_| ())
 }
 
+/// What stands for an empty string in a line, so that rows stay rows: no reader takes it for a
+/// molecule.
+pub const EMPTY: &str = "<empty>";
+
+/// A string that a model wrote, as it stands in a line.
+pub fn in_line(string: &str) -> &str {
+    if string.is_empty() { EMPTY } else { string }
+}
+
 /// Latents as the model takes them: of its dtype, on its device.
 pub fn for_model(model: &dyn MoleculeAutoencoder, latents: &Tensor) -> Result<Tensor> {
     Ok(latents.to_dtype(model.dtype())?.to_device(model.device())?)

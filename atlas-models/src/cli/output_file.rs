@@ -1,7 +1,7 @@
 //! Output files: written under a temporary name, renamed when they are complete.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -10,18 +10,35 @@ use tempfile::TempPath;
 
 use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::interrupt;
+use crate::cli::terminal::text::escaped;
 use crate::data::{LatentFormat, LatentWriter};
 
 /// What a command writes to: standard output, or a file that takes its place when it is complete.
 ///
 /// Until then it stands beside its place. Dropped, it is removed, and what was in the place stays.
+/// A link stays, and what it leads to is replaced; the new file has the mode of the old one. What
+/// cannot be replaced, such as a file in a folder that one may not write to, gets the complete
+/// file's content.
 pub struct OutputFile {
     /// `None` for standard output.
     path: Option<PathBuf>,
     file: BufWriter<File>,
-    /// Where the file is until it is complete; `None` for standard output and for a path that
-    /// leads to no plain file, such as a device.
-    temporary: Option<TempPath>,
+    place: Place,
+    /// The table of the rows whose latents are in the file.
+    table: Option<Box<OutputFile>>,
+}
+
+/// Where what is written ends up.
+enum Place {
+    /// Where it is written to: standard output, a device, a pipe.
+    Here,
+    /// At `target`, by renaming.
+    Renamed {
+        temporary: TempPath,
+        target: PathBuf,
+    },
+    /// In this file, as a copy.
+    Copied(File),
 }
 
 impl OutputFile {
@@ -30,52 +47,107 @@ impl OutputFile {
     /// # Errors
     /// If there can be no file at `path`.
     pub fn create(path: &Path) -> Result<Self> {
-        if path == Path::new("-") {
+        if [Path::new("-"), Path::new("/dev/stdout")].contains(&path) {
             let output = io::stdout().as_fd().try_clone_to_owned();
             let file = output.map_err(Failure::StandardOutput)?;
-            return Ok(Self::new(None, file.into(), None));
+            return Ok(Self::new(None, file.into(), Place::Here));
         }
         let failed = |error| Error::io("write", path, error);
         let refused =
             |why: &str| Failure::new(format_args!("cannot write {}: {why}", path.display()));
-        let found = fs::metadata(path).ok();
-        if found.as_ref().is_some_and(|found| found.is_dir()) {
+        let found = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            found => Some(found.map_err(failed)?),
+        };
+        if found.as_ref().is_some_and(fs::Metadata::is_dir) {
             return Err(refused("it is a folder"));
         }
-        let name = path.file_name();
-        let name = name.ok_or_else(|| refused("the path does not end in a name"))?;
-        if found.is_some_and(|found| !found.is_file()) {
-            let file = OpenOptions::new().read(true).write(true).open(path);
-            return Ok(Self::new(Some(path), file.map_err(failed)?, None));
+        if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(refused("the path does not end in a name"));
         }
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        let temporary = tempfile::Builder::new()
-            .prefix(&format!(".{}.partial-", name.to_string_lossy()))
-            // Not created by `tempfile`, whose files only their owner can read.
-            .make_in(folder.unwrap_or(Path::new(".")), |path| {
-                File::create_new(path)
-            });
-        let (file, temporary) = temporary.map_err(failed)?.into_parts();
-        Ok(Self::new(Some(path), file, Some(temporary)))
+        if is_descriptor(path) || found.as_ref().is_some_and(|found| !found.is_file()) {
+            // What is there stays, as with the shell's `>>`.
+            let file = OpenOptions::new().append(true).open(path);
+            return Ok(Self::new(Some(path), file.map_err(failed)?, Place::Here));
+        }
+        let target = target(path).map_err(failed)?;
+        // One may have to write to the file that is there, and may not want it replaced otherwise.
+        let old = found.map(|_| OpenOptions::new().write(true).open(&target));
+        let old = old.transpose().map_err(failed)?;
+        let (file, place) = match (create_beside(&target), old) {
+            (Ok((file, temporary)), old) => {
+                if let Some(old) = old {
+                    let mode = old.metadata().map(|metadata| metadata.permissions());
+                    mode.and_then(|mode| file.set_permissions(mode))
+                        .map_err(failed)?;
+                }
+                (file, Place::Renamed { temporary, target })
+            }
+            (Err(_), Some(old)) => (tempfile::tempfile().map_err(failed)?, Place::Copied(old)),
+            (Err(error), None) => return Err(failed(error).into()),
+        };
+        Ok(Self::new(Some(path), file, place))
     }
 
-    fn new(path: Option<&Path>, file: File, temporary: Option<TempPath>) -> Self {
+    /// Creates a file of latents. An array has a table of its rows beside it, `z.rows.csv` of
+    /// `z.npy`, unless it goes into a pipe.
+    ///
+    /// # Errors
+    /// If there can be no such files.
+    pub fn of_latents(path: &Path, format: LatentFormat) -> Result<Self> {
+        let mut output = Self::create(path)?;
+        if format != LatentFormat::Npy {
+            return Ok(output);
+        }
+        if let Place::Here = output.place {
+            // The first bytes of an array are known at its end.
+            let spool = tempfile::tempfile().map_err(|error| output.failure(error))?;
+            let here = std::mem::replace(&mut output.file, BufWriter::new(spool));
+            let here = here.into_inner().map_err(io::IntoInnerError::into_error);
+            output.place = Place::Copied(here.map_err(|error| output.failure(error))?);
+            return Ok(output);
+        }
+        let table = path.with_extension("rows.csv");
+        if target(&table).ok() == target(path).ok() {
+            let (table, path) = (table.display(), path.display());
+            return Err(Failure::new(format_args!(
+                "cannot write {table}: it is the same file as {path}"
+            )));
+        }
+        output.table = Some(Box::new(Self::create(&table)?));
+        Ok(output)
+    }
+
+    fn new(path: Option<&Path>, file: File, place: Place) -> Self {
         Self {
             path: path.map(Path::to_owned),
             file: BufWriter::new(file),
-            temporary,
+            place,
+            table: None,
         }
     }
 
     /// A writer of latents of `width` dimensions to the file.
     pub fn latents(&self, format: LatentFormat, width: usize) -> Result<LatentWriter<'static>> {
         let file = self.file.get_ref().try_clone();
-        file.and_then(|file| LatentWriter::file(file, format, width))
-            .map_err(|error| self.failure(error))
+        let writer = file
+            .and_then(|file| LatentWriter::file(file, format, width))
+            .map_err(|error| self.failure(error))?;
+        let Some(table) = &self.table else {
+            return Ok(writer);
+        };
+        let file = table.file.get_ref().try_clone();
+        file.and_then(|file| writer.with_table(file))
+            .map_err(|error| table.failure(error))
     }
 
-    /// Writes a line.
+    /// Writes a line. What a terminal would obey is [`escaped`] there, and nowhere else.
     pub fn line(&mut self, line: &str) -> Result {
+        let line = if self.path.is_none() && io::stdout().is_terminal() {
+            escaped(line)
+        } else {
+            line.into()
+        };
         writeln!(self.file, "{line}").map_err(|error| self.failure(error))
     }
 
@@ -87,11 +159,33 @@ impl OutputFile {
     /// Puts the complete file in its place.
     pub fn finish(mut self) -> Result {
         self.flush()?;
-        let persisted = match (&self.path, self.temporary.take()) {
-            (Some(path), Some(temporary)) => temporary.persist(path),
-            _ => Ok(()),
+        if let Some(table) = self.table.take() {
+            table.finish()?;
+        }
+        let place = std::mem::replace(&mut self.place, Place::Here);
+        let finished = match place {
+            Place::Here => Ok(()),
+            Place::Copied(to) => self.copy_into(to),
+            Place::Renamed { temporary, target } => match temporary.persist(&target) {
+                Ok(()) => Ok(()),
+                // A file that is mounted there cannot be replaced.
+                Err(failed) => match OpenOptions::new().write(true).open(&target) {
+                    Ok(to) => self.copy_into(to),
+                    Err(_) => Err(failed.error),
+                },
+            },
         };
-        persisted.map_err(|error| self.failure(error.error))
+        finished.map_err(|error| self.failure(error))
+    }
+
+    /// Makes the complete content that of another file.
+    fn copy_into(&mut self, mut to: File) -> io::Result<()> {
+        let from = self.file.get_mut();
+        from.rewind()?;
+        if to.metadata()?.is_file() {
+            to.set_len(0)?;
+        }
+        io::copy(from, &mut to).map(drop)
     }
 
     /// What a failure to write is: somebody may have closed standard output.
@@ -105,10 +199,10 @@ impl OutputFile {
     /// From here on a signal to end is for [`check_interrupt`](Self::check_interrupt) to find, so that
     /// nothing is left of a file. Standard output is left to the usual end of the process.
     pub fn watch_interrupts(&self) -> Result {
-        if self.path.is_some() {
-            interrupt::watch("stopping after this batch, leaving no file")?;
+        match self.place {
+            Place::Here => interrupt::watch_for_bars(),
+            _ => interrupt::watch("stopping after this batch, leaving no file"),
         }
-        Ok(())
     }
 
     /// # Errors
@@ -122,6 +216,40 @@ impl OutputFile {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a path is a descriptor that is open already, whatever it leads to.
+fn is_descriptor(path: &Path) -> bool {
+    ["/dev/fd", "/dev/stderr", "/proc/self/fd"]
+        .iter()
+        .any(|name| path.starts_with(name))
+}
+
+/// What a path leads to through links, the last of which may lead to nothing.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        match fs::read_link(&target) {
+            Ok(link) => target = target.parent().unwrap_or(Path::new("")).join(link),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("it is a link that leads in a circle"))
+}
+
+/// Creates a file of a random name in the folder of `target`.
+fn create_beside(target: &Path) -> io::Result<(File, TempPath)> {
+    let folder = target.parent().filter(|folder| *folder != Path::new(""));
+    let created = tempfile::Builder::new()
+        .prefix(".atlas-")
+        .suffix(".partial")
+        // Not created by `tempfile`, whose files only their owner can read.
+        .make_in(folder.unwrap_or(Path::new(".")), |path| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true).open(path)
+        });
+    Ok(created?.into_parts())
 }
 
 #[cfg(test)]

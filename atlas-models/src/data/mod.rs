@@ -9,7 +9,7 @@ mod molecules;
 mod rows;
 mod text_store;
 
-pub use latents::{LatentFormat, LatentReader, LatentWriter};
+pub use latents::{LatentFormat, LatentReader, LatentRows, LatentWriter};
 pub use molecules::{Molecules, Split};
 pub use rows::{Record, Rows, SkippedRow, SkippedRows};
 pub use text_store::MemoryLimit;

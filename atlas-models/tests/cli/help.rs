@@ -59,14 +59,32 @@ fn wrong_usage_exits_with_2_and_failures_with_1() {
         "train --weight kl",
         "encode",
         "diff a",
+        "params gru-va",
+        "train --data tiny.smi --model gru-va",
+        "train --data tiny.smi --lr -1",
+        "train --data tiny.smi --batch 0",
+        "train --data tiny.smi --set nosuch=1",
+        "train --data tiny.smi --set dropout=2",
+        "train --data tiny.smi --train-set nosuch=1",
+        "train --data tiny.smi --weight nosuch=1",
+        "train --data tiny.smi --freeze nosuch",
+        "train --data tiny.smi --held-out 99",
+        "train --data tiny.smi --max-minutes 0",
+        "train --data tiny.smi --checkpoint-minutes -1",
+        "import w --model gru-va --out o",
+        "encode b -o z.txt",
+        "decode b -i z.txt",
+        "sample b --temperature 0",
     ] {
         assert_eq!(scene.atlas(usage).code, Some(2), "{usage}");
     }
     for failure in [
-        "params gru-va",
         "inspect nothing",
         "encode nothing",
         "train --data nothing.smi",
+        // Of several problems one is a failure.
+        "train --data nothing.smi --lr -1",
+        "train --data tiny.smi --params nothing.json",
     ] {
         assert_eq!(scene.atlas(failure).code, Some(1), "{failure}");
     }

@@ -110,7 +110,7 @@ fn what_is_no_bundle_is_not_overwritten() {
 fn an_unknown_model_is_named() {
     let error = scene()
         .atlas("import old --model gru-vea --out bundle")
-        .failure();
+        .wrong_usage();
     assert!(error.contains("did you mean `gru-vae`?"), "{error}");
 }
 

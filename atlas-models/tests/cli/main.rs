@@ -7,6 +7,7 @@ mod import;
 mod inspect;
 mod interrupt;
 mod latents;
+mod outputs;
 mod own_model;
 mod refusals;
 mod resume;

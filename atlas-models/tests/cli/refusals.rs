@@ -2,19 +2,17 @@
 
 use std::fs;
 
-use crate::support::Scene;
+use crate::support::{Output, Scene};
 
-fn train(scene: &Scene, more: &str) -> String {
-    scene
-        .atlas(&format!("train {} --out b {more}", Scene::TINY))
-        .failure()
+fn train(scene: &Scene, more: &str) -> Output {
+    scene.atlas(&format!("train {} --out b {more}", Scene::TINY))
 }
 
 #[test]
 fn a_misspelt_parameter() {
     let scene = Scene::new();
     assert_eq!(
-        train(&scene, "--set latent_sise=64"),
+        train(&scene, "--set latent_sise=64").wrong_usage(),
         "--set: `latent_sise`: unknown parameter; did you mean `latent_size`?"
     );
     assert!(!scene.path("b").exists());
@@ -24,12 +22,13 @@ fn a_misspelt_parameter() {
 fn a_misspelt_model_network_and_weight() {
     let scene = Scene::new();
     assert_eq!(
-        train(&scene, "--model gru-vea"),
+        train(&scene, "--model gru-vea").wrong_usage(),
         "there is no model `gru-vea`; did you mean `gru-vae`?"
     );
     let expected = "nothing was trained: 2 problems\n  - --freeze: `gru-vae` has no network `encodr`; it has embedding, \
         encoder, decoder\n  - the loss has no weight `lk`; it has kl";
-    assert_eq!(train(&scene, "--freeze encodr --weight lk=1"), expected);
+    let problems = train(&scene, "--freeze encodr --weight lk=1").wrong_usage();
+    assert_eq!(problems, expected);
 }
 
 #[test]
@@ -115,7 +114,7 @@ fn a_token_that_the_vocabulary_lacks_names_row_and_token() {
 fn more_held_out_than_there_are() {
     let error = Scene::new()
         .atlas("train --data tiny.smi --out b --held-out 24")
-        .failure();
+        .wrong_usage();
     assert_eq!(
         error,
         "tiny.smi holds 24 molecules: 24 cannot be held out and leave any to train on"
@@ -126,15 +125,45 @@ fn more_held_out_than_there_are() {
 fn a_time_that_is_none() {
     let scene = Scene::new();
     assert_eq!(
-        train(&scene, "--max-minutes 0"),
+        train(&scene, "--max-minutes 0").wrong_usage(),
         "--max-minutes 0: expected a time above zero"
     );
     for minutes in ["-1", "NaN"] {
         assert_eq!(
-            train(&scene, &format!("--checkpoint-minutes {minutes}")),
+            train(&scene, &format!("--checkpoint-minutes {minutes}")).wrong_usage(),
             format!("--checkpoint-minutes {minutes}: expected a time from zero")
         );
     }
+}
+
+#[test]
+fn a_key_that_is_given_twice_in_json_is_refused_and_a_byte_order_mark_is_skipped() {
+    let scene = Scene::new();
+    let twice = r#"{"latent_size": 3, "deep": {"a": 1, "a": 2}}"#;
+    scene.write("twice.json", twice);
+    let expected = "`a` is given twice at line 1 column 38";
+    let params = format!("train {} --out b --params twice.json", Scene::TINY);
+    let error = scene.atlas(&params).failure();
+    assert_eq!(error, format!("--params twice.json: {expected}"));
+    let map = "import tiny.smi --map twice.json --model gru-vae --out b";
+    let error = scene.atlas(map).failure();
+    assert!(
+        error.contains(&format!("--map twice.json: {expected}")),
+        "{error}"
+    );
+    fs::create_dir(scene.path("old")).unwrap();
+    scene.write("old/args.json", twice);
+    for network in ["embedding", "encoder", "decoder"] {
+        scene.write(&format!("old/{network}.pt"), "");
+    }
+    let error = scene.atlas("import old --model gru-vae --out b").failure();
+    assert!(error.contains(expected), "{error}");
+
+    scene.write("marked.json", "\u{feff}{\"latent_size\": 5}");
+    let tiny = Scene::TINY.replace("--set latent_size=6", "--params marked.json");
+    scene.atlas(&format!("train {tiny} --out b")).success();
+    let bundle = scene.atlas("inspect b --json").json();
+    assert_eq!(bundle["parameters"]["latent_size"], 5);
 }
 
 #[test]
@@ -143,15 +172,15 @@ fn a_params_file_that_is_not_one() {
     scene.write("list.json", "[1]");
     scene.write("cut.json", "{ \"latent_size\":");
     assert_eq!(
-        train(&scene, "--params list.json"),
+        train(&scene, "--params list.json").failure(),
         "--params list.json: expected a JSON object of parameters"
     );
     assert_eq!(
-        train(&scene, "--params cut.json"),
+        train(&scene, "--params cut.json").failure(),
         "--params cut.json: EOF while parsing a value at line 1 column 16"
     );
     assert_eq!(
-        train(&scene, "--params none.json"),
+        train(&scene, "--params none.json").failure(),
         "--params none.json: No such file or directory (os error 2)"
     );
 }
@@ -239,7 +268,8 @@ fn files_that_cannot_be_read_or_written() {
     );
     let expected =
         "z.txt: the extension says how latents are laid out; expected .csv, .npy or .parquet";
-    assert_eq!(encode("-i tiny.smi -o z.txt"), expected);
+    let error = scene.atlas("encode bundle -i tiny.smi -o z.txt");
+    assert_eq!(error.wrong_usage(), expected);
     assert_eq!(
         scene.atlas_reading("encode bundle", "\n").failure(),
         "standard input holds no molecule"

@@ -117,7 +117,7 @@ fn a_resumed_run_is_the_one_that_was_begun() {
             "train --resume --out run --epochs 7 --batch 4 --seed 3 --set latent_size=7 \
              --train-set clip_norm=2 --model gru-vae",
         )
-        .failure();
+        .wrong_usage();
     for part in [
         "--epochs 7: the run was begun with 6",
         "--batch 4: the run was begun with 8",

@@ -61,7 +61,19 @@ impl Output {
     /// The error of a failure, which printed no result.
     #[track_caller]
     pub fn failure(self) -> String {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        self.error(1)
+    }
+
+    /// The error of wrong usage, which printed no result.
+    #[track_caller]
+    pub fn wrong_usage(self) -> String {
+        self.error(2)
+    }
+
+    #[track_caller]
+    fn error(self, code: i32) -> String {
+        let found = (self.code, self.stdout.as_str());
+        assert_eq!(found, (Some(code), ""), "{self:?}");
         let stderr = self.stderr.as_str();
         let error = stderr
             .find("error: ")

@@ -6,7 +6,7 @@ use candle_core::DType;
 
 use crate::chem::Smiles;
 use crate::cli::Models;
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::molecules;
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::count;
@@ -35,7 +35,8 @@ pub struct Args {
     /// SMILES file: one molecule a line, optionally followed by white space and a name
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     input: PathBuf,
-    /// File to write: .csv, .npy or .parquet; - is standard output, as CSV
+    /// File to write: .csv, .npy or .parquet, with the name and the number of each row; of z.npy they
+    /// are in z.rows.csv; - is standard output, as CSV
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
@@ -44,8 +45,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
-    let format = LatentFormat::of(&args.output)?;
-    let output = OutputFile::create(&args.output)?;
+    let format = LatentFormat::of(&args.output).map_err(usage)?;
+    let output = OutputFile::of_latents(&args.output, format)?;
     let mut rows = molecules::open(&args.input)?;
     let model = models.load(&args.bundle)?;
     output.watch_interrupts()?;
@@ -59,21 +60,21 @@ pub fn run(args: &Args, models: &Models) -> Result {
         if batch.is_empty() {
             break;
         }
-        let smiles = known(&*model, batch, &mut skipped);
+        let records = known(&*model, batch, &mut skipped);
         if !args.skip_invalid {
             molecules::refuse(rows.source(), &skipped)?;
         }
-        if !smiles.is_empty() {
+        if !records.is_empty() {
+            let smiles: Vec<Smiles> = records.iter().map(|row| row.smiles.clone()).collect();
             let latents = encode(&*model, &smiles)?;
             let writer = match &mut writer {
                 Some(writer) => writer,
                 None => writer.insert(output.latents(format, model.latent_size())?),
             };
-            let texts: Vec<&str> = smiles.iter().map(Smiles::as_str).collect();
-            let written = writer.write(&texts, &latents);
+            let written = writer.write(&records, &latents);
             written.map_err(|error| output.failure(error))?;
         }
-        encoded += smiles.len();
+        encoded += records.len();
         bar.set_position(encoded as u64);
         output.check_interrupt()?;
     }
@@ -102,15 +103,15 @@ fn known(
     model: &dyn MoleculeAutoencoder,
     batch: Vec<Result<Record, SkippedRow>>,
     skipped: &mut SkippedRows,
-) -> Vec<Smiles> {
-    let mut smiles = Vec::with_capacity(batch.len());
+) -> Vec<Record> {
+    let mut records = Vec::with_capacity(batch.len());
     for row in batch {
         match row.and_then(|row| molecules::check_row(model, row)) {
-            Ok(row) => smiles.push(row.smiles),
+            Ok(row) => records.push(row),
             Err(row) => skipped.push(row),
         }
     }
-    smiles
+    records
 }
 
 /// The latents of molecules, row by row.

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use crate::chem::{self, Smiles};
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::model::{check_known, for_model};
+use crate::cli::model::{check_known, for_model, in_line};
 use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
+use crate::cli::terminal::values::path_json;
 use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
@@ -131,7 +132,7 @@ fn to_table(rows: &[(f64, String)]) -> Table {
             step.to_string(),
             format!("{share:.3}"),
             valid.to_owned(),
-            smiles.clone(),
+            in_line(smiles).to_owned(),
         ]);
     }
     table
@@ -144,7 +145,7 @@ fn to_json(args: &Args, digest: &str, rows: &[(f64, String)]) -> Value {
     };
     let steps: Vec<Value> = rows.iter().enumerate().map(step).collect();
     json!({
-        "bundle": args.bundle,
+        "bundle": path_json(&args.bundle),
         "digest": digest,
         "from": args.from,
         "to": args.to,

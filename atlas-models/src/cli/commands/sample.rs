@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use crate::chem;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::model::for_model;
+use crate::cli::model::{for_model, in_line};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{count, grouped, percent};
+use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{output, progress};
 use crate::models::MoleculeAutoencoder;
 
@@ -31,8 +32,8 @@ const PATIENCE: usize = 10_000;
 ///
 /// Draws latents from the model's prior, standard normal unless the model has another, and from each
 /// a string token by token, by the model's own probabilities. Draw number i of a seed is always the
-/// same, however many are drawn. A message at the end says how many are valid molecules, and how
-/// many of those are distinct.
+/// same, however many are drawn. An empty string is written as <empty>. A message at the end says
+/// how many are valid molecules, and how many of those are distinct.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -89,7 +90,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         for string in draw(&*model, args, tally.drawn)? {
             if let Some(molecule) = tally.judge(string, args) {
                 match &mut output {
-                    Some(output) => output.line(&molecule.smiles)?,
+                    Some(output) => output.line(in_line(&molecule.smiles))?,
                     None => collected.push(molecule),
                 }
             }
@@ -148,6 +149,7 @@ struct Tally {
     drawn: usize,
     written: usize,
     valid: usize,
+    empty: usize,
     /// Distinct molecules among the valid ones.
     distinct: usize,
     /// Draws since the last one that was wanted.
@@ -168,6 +170,7 @@ impl Tally {
         };
         self.drawn += 1;
         self.valid += usize::from(is_valid);
+        self.empty += usize::from(smiles.is_empty());
         self.distinct += usize::from(is_valid && is_new);
         if (args.valid && !is_valid) || (args.unique && !is_new) {
             self.unwanted += 1;
@@ -200,7 +203,7 @@ impl Tally {
 
     fn to_json(&self, args: &Args, digest: &str, molecules: Option<Vec<Molecule>>) -> Value {
         let mut object = json!({
-            "bundle": args.bundle,
+            "bundle": path_json(&args.bundle),
             "digest": digest,
             "seed": args.seed,
             "temperature": (!args.greedy).then_some(args.temperature),
@@ -208,6 +211,7 @@ impl Tally {
             "written": self.written,
             "valid": self.valid,
             "valid_share": share(self.valid, self.drawn),
+            "empty": self.empty,
             "unique": self.distinct,
             "unique_share": share(self.distinct, self.valid),
         });
@@ -219,8 +223,12 @@ impl Tally {
     }
 
     fn to_text(&self, args: &Args) -> String {
+        let empty = match self.empty {
+            0 => String::new(),
+            empty => format!("; {} empty", grouped(empty)),
+        };
         format!(
-            "drew {} with seed {}: {}, {}; {} of them distinct, {}",
+            "drew {} with seed {}: {}, {}; {} of them distinct, {}{empty}",
             count(self.drawn, "string"),
             args.seed,
             count(self.valid, "valid molecule"),

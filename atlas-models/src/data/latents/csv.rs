@@ -1,12 +1,16 @@
 //! Latents as CSV.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 
 use atlas_core::{Error, Result};
 use csv::StringRecord;
 
-use super::{Sink, Source, column_name, columns, dimension};
+use super::columns::{column_name, columns, numbered};
+use super::{LatentRows, Sink, Source, is_name};
+use crate::chem::Smiles;
+use crate::data::Record;
 
 pub(super) struct Writer<W: io::Write> {
     to: csv::Writer<W>,
@@ -27,15 +31,19 @@ impl<W: io::Write> Writer<W> {
     }
 
     fn header(&mut self) -> csv::Result<()> {
-        self.to.write_field("smiles")?;
+        for name in ["smiles", "name", "row"] {
+            self.to.write_field(name)?;
+        }
         for dimension in 0..self.width {
             self.to.write_field(column_name(dimension))?;
         }
         self.to.write_record(None::<&[u8]>)
     }
 
-    fn row(&mut self, smiles: &str, latent: &[f32]) -> csv::Result<()> {
-        self.to.write_field(smiles)?;
+    fn row(&mut self, record: &Record, latent: &[f32]) -> csv::Result<()> {
+        self.to.write_field(record.smiles.as_str())?;
+        self.to.write_field(record.name.as_deref().unwrap_or(""))?;
+        self.to.write_field(record.row.to_string())?;
         for value in latent {
             self.digits.clear();
             // The shortest decimal that reads back to the same bits. Writing into a string cannot
@@ -48,9 +56,10 @@ impl<W: io::Write> Writer<W> {
 }
 
 impl<W: io::Write> Sink for Writer<W> {
-    fn write(&mut self, smiles: &[&str], latents: &[f32]) -> io::Result<()> {
-        let mut rows = smiles.iter().zip(latents.chunks(self.width.max(1)));
-        rows.try_for_each(|(smiles, latent)| self.row(smiles, latent))
+    fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
+        let width = self.width;
+        let mut rows = records.iter().enumerate();
+        rows.try_for_each(|(row, record)| self.row(record, &latents[row * width..][..width]))
             .map_err(into_io)
     }
 
@@ -72,14 +81,19 @@ pub(super) struct Reader<R> {
     name: String,
     /// The column of each dimension.
     columns: Vec<usize>,
+    /// The column of the names.
+    names: Option<usize>,
     /// Columns of every row.
     all: usize,
-    /// The first row of a table without a header.
-    first: Option<StringRecord>,
+    /// Bytes of all, where it is known.
+    length: Option<u64>,
+    /// The first rows of a table without a header.
+    waiting: VecDeque<StringRecord>,
 }
 
 impl<R: io::Read> Reader<R> {
-    pub(super) fn new(from: R, name: String) -> Result<Self> {
+    /// Reads from something of `length` bytes, if that is known.
+    pub(super) fn new(from: R, name: String, length: Option<u64>) -> Result<Self> {
         let from = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -88,8 +102,10 @@ impl<R: io::Read> Reader<R> {
             from,
             name,
             columns: Vec::new(),
+            names: None,
             all: 0,
-            first: None,
+            length,
+            waiting: VecDeque::new(),
         };
         let mut record = StringRecord::new();
         if !reader.next(&mut record)? {
@@ -97,18 +113,24 @@ impl<R: io::Read> Reader<R> {
         }
         let names: Vec<&str> = record.iter().map(str::trim).collect();
         reader.all = names.len();
-        if names
-            .iter()
-            .any(|name| dimension(name).is_some() || name.eq_ignore_ascii_case("smiles"))
-        {
-            reader.columns = columns(&names).map_err(|why| reader.wrong(&record, why))?;
-        } else if let Some(before) = numbered(&names) {
-            reader.columns = (before..names.len()).collect();
+        if is_header(&names) {
+            reader.columns = columns(&names, &[]).map_err(|why| reader.wrong(&record, why))?;
+            reader.names = names.iter().position(|name| is_name(name));
         } else {
             // Without a header, a first column that is no number is a SMILES.
             let before = usize::from(names[0].parse::<f32>().is_err());
             reader.columns = (before..names.len()).collect();
-            reader.first = Some(record);
+            let counts = counts_up(&names);
+            reader.waiting.push_back(record.clone());
+            let mut second = StringRecord::new();
+            if reader.next(&mut second)? {
+                if counts && !second.iter().all(|cell| is_digits(cell.trim())) {
+                    let why = "is this row a header or a latent? call the columns of latents \
+                               z0, z1, …, or write its numbers as 1.0";
+                    return Err(reader.wrong(&record, why.to_owned()));
+                }
+                reader.waiting.push_back(second);
+            }
         }
         Ok(reader)
     }
@@ -132,8 +154,8 @@ impl<R: io::Read> Reader<R> {
         })
     }
 
-    /// Appends the latent of a record.
-    fn latent(&self, record: &StringRecord, latents: &mut Vec<f32>) -> Result<()> {
+    /// Appends a record.
+    fn row(&self, record: &StringRecord, batch: &mut LatentRows) -> Result<()> {
         if record.len() != self.all {
             let why = format!(
                 "{} columns, where the first row has {}",
@@ -159,8 +181,12 @@ impl<R: io::Read> Reader<R> {
                     shorten(text)
                 )
             };
-            latents.push(value.ok_or_else(|| self.wrong(record, not_finite()))?);
+            let value = value.ok_or_else(|| self.wrong(record, not_finite()))?;
+            batch.latents.push(value);
         }
+        let name = self.names.and_then(|place| record.get(place));
+        let name = name.filter(|name| !name.is_empty());
+        batch.names.push(name.map(str::to_owned));
         Ok(())
     }
 
@@ -178,31 +204,68 @@ impl<R: io::Read> Source for Reader<R> {
         self.columns.len()
     }
 
-    fn read(&mut self, rows: usize, latents: &mut Vec<f32>) -> Result<()> {
+    fn share(&self) -> Option<f64> {
+        let length = self.length.filter(|length| *length > 0)?;
+        Some(self.from.position().byte() as f64 / length as f64)
+    }
+
+    fn read(&mut self, rows: usize, batch: &mut LatentRows) -> Result<()> {
         let mut record = StringRecord::new();
         for _ in 0..rows {
-            match self.first.take() {
+            match self.waiting.pop_front() {
                 Some(first) => record = first,
                 None if self.next(&mut record)? => {}
                 None => break,
             }
-            self.latent(&record, latents)?;
+            self.row(&record, batch)?;
         }
         Ok(())
     }
 }
 
-/// The columns before the latents, if the names are those that pandas gives an array: numbers from
-/// zero, after an empty name if it has written the index of the rows too.
-fn numbered(names: &[&str]) -> Option<usize> {
-    let before = usize::from(names.first().is_some_and(|name| name.is_empty()));
-    let numbers = names
-        .get(before..)
-        .filter(|numbers| numbers.len() > 1 || before == 1)?;
-    let mut numbers = numbers.iter().enumerate();
-    numbers
-        .all(|(place, name)| *name == place.to_string())
-        .then_some(before)
+/// Whether the first row names the columns.
+fn is_header(cells: &[&str]) -> bool {
+    if cells
+        .iter()
+        .any(|cell| cell.parse::<f32>().is_ok() && !is_digits(cell))
+    {
+        return false;
+    }
+    let mut numbers = cells.iter().filter(|cell| is_digits(cell)).peekable();
+    if numbers.peek().is_none() {
+        let is_known = |cell: &&str| {
+            let is_column = ["smiles", "name", "row"]
+                .iter()
+                .any(|name| cell.eq_ignore_ascii_case(name));
+            is_column || numbered(cell).is_some_and(|(prefix, number)| prefix == "z" || number == 0)
+        };
+        return cells.iter().any(is_known);
+    }
+    // Numbers alone name the columns of an array that pandas or polars wrote, after the name of an
+    // index or of the SMILES.
+    let are_in_order = numbers
+        .enumerate()
+        .all(|(place, cell)| cell.parse() == Ok(place));
+    let is_after_name = !is_digits(cells[0]) && Smiles::parse(cells[0]).is_err();
+    are_in_order && (is_after_name || (is_digits(cells[0]) && cells.len() > 1))
+}
+
+/// Whether a row is whole numbers, each one more than the one before.
+fn counts_up(cells: &[&str]) -> bool {
+    let numbers: Option<Vec<u64>> = cells
+        .iter()
+        .map(|cell| cell.parse().ok().filter(|_| is_digits(cell)))
+        .collect();
+    numbers.is_some_and(|numbers| {
+        numbers.len() > 1
+            && numbers
+                .windows(2)
+                .all(|pair| pair[0].checked_add(1) == Some(pair[1]))
+    })
+}
+
+fn is_digits(cell: &str) -> bool {
+    !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A text that fits on a line of a message.

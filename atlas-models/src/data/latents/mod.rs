@@ -2,28 +2,36 @@
 //!
 //! | extension | layout | read and written by |
 //! |---|---|---|
-//! | `.csv` | the header `smiles,z0,z1,…`, then a line for each molecule | everything |
+//! | `.csv` | the header `smiles,name,row,z0,z1,…`, then a line for each molecule | everything |
 //! | `.npy` | `[rows, latent]` of little-endian f32 ([NEP 1]) | `numpy.load`, `numpy.save` |
-//! | `.parquet` | the columns `smiles`, `z0`, `z1`, … | pandas, polars, DuckDB |
+//! | `.parquet` | the columns `smiles`, `name`, `row`, `z0`, `z1`, … | pandas, polars, DuckDB |
 //!
 //! The last needs the Cargo feature `parquet`.
 //!
-//! All three keep every f32 to the bit. Reading goes by the names of columns where there are
-//! any, so their order does not matter and other columns are left alone.
+//! `row` is the row's number in the file that the molecule comes from, from 1. All three keep every
+//! f32 to the bit.
+//!
+//! Reading goes by the names of columns where there are any: the order does not matter, and other
+//! columns are left alone. The latents are `z0`, `z1`, …; without these, the only columns that are
+//! numbered from 0 (`latent_0`, `0`) or, in Parquet, the only list of floats. Numbers may be of half,
+//! single or double precision; an array may be in Fortran order.
 //!
 //! [NEP 1]: https://numpy.org/neps/nep-0001-npy-format.html
 
+mod columns;
 mod csv;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use atlas_core::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+
+use super::Record;
 
 /// How latents are laid out in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +47,8 @@ pub enum LatentFormat {
 }
 
 impl LatentFormat {
-    /// The format that a file's extension says; `-`, a pipe, is CSV.
+    /// The format that a file's extension says. `-`, a pipe, is CSV, as is what has no extension
+    /// and is no plain file (`/dev/stdout`, `<(zcat z.csv.gz)`).
     ///
     /// # Errors
     /// If the extension is none of the three, or the program was built without the format.
@@ -54,6 +63,7 @@ impl LatentFormat {
             .to_ascii_lowercase();
         match extension.as_str() {
             "csv" => Ok(Self::Csv),
+            "" if is_pipe(path) => Ok(Self::Csv),
             "npy" => Ok(Self::Npy),
             #[cfg(feature = "parquet")]
             "parquet" => Ok(Self::Parquet),
@@ -71,27 +81,45 @@ impl LatentFormat {
     }
 }
 
+/// Whether a path leads to a pipe, a device, or a descriptor that is open already.
+fn is_pipe(path: &Path) -> bool {
+    let is_descriptor = ["/dev", "/proc"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    path.metadata()
+        .is_ok_and(|found| !found.is_dir() && (is_descriptor || !found.is_file()))
+}
+
 /// What writes one format.
 trait Sink {
-    fn write(&mut self, smiles: &[&str], latents: &[f32]) -> io::Result<()>;
+    fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()>;
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
 /// Writes latents, some rows at a time.
 ///
 /// ```
-/// use atlas_models::data::LatentWriter;
+/// use atlas_models::chem::Smiles;
+/// use atlas_models::data::{LatentWriter, Record};
 ///
+/// let ethanol = Record {
+///     line: 1,
+///     row: 1,
+///     smiles: Smiles::parse("CCO")?,
+///     name: Some("ethanol".to_owned()),
+/// };
 /// let mut text = Vec::new();
 /// let mut writer = LatentWriter::csv(&mut text, 2)?;
-/// writer.write(&["CCO"], &[0.1, -2.0])?;
+/// writer.write(&[ethanol], &[0.1, -2.0])?;
 /// writer.finish()?;
-/// assert_eq!(text, b"smiles,z0,z1\nCCO,0.1,-2.0\n");
-/// # Ok::<(), std::io::Error>(())
+/// assert_eq!(text, b"smiles,name,row,z0,z1\nCCO,ethanol,1,0.1,-2.0\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LatentWriter<'a> {
     width: usize,
     sink: Box<dyn Sink + 'a>,
+    /// Writes the rows without their latents.
+    table: Option<Box<dyn Sink + 'a>>,
 }
 
 impl<'a> LatentWriter<'a> {
@@ -103,6 +131,20 @@ impl<'a> LatentWriter<'a> {
         Ok(Self {
             width,
             sink: Box::new(csv::Writer::new(to, width)?),
+            table: None,
+        })
+    }
+
+    /// Writes, beside the latents, the rows that they belong to as CSV: `smiles,name,row`. An array
+    /// has no place for them.
+    ///
+    /// # Errors
+    /// If the header cannot be written.
+    pub fn with_table(self, to: impl Write + 'a) -> io::Result<Self> {
+        let table = csv::Writer::new(to, 0)?;
+        Ok(Self {
+            table: Some(Box::new(table)),
+            ..self
         })
     }
 
@@ -117,24 +159,32 @@ impl<'a> LatentWriter<'a> {
             #[cfg(feature = "parquet")]
             LatentFormat::Parquet => Box::new(parquet::Writer::new(file, width)?),
         };
-        Ok(Self { width, sink })
+        Ok(Self {
+            width,
+            sink,
+            table: None,
+        })
     }
 
-    /// Writes the latents `[smiles, width]` of some molecules.
+    /// Writes the latents `[records, width]` of some molecules.
     ///
     /// # Errors
     /// If there are more or fewer latents than molecules, or writing fails.
-    pub fn write(&mut self, smiles: &[&str], latents: &[f32]) -> io::Result<()> {
-        if Some(latents.len()) != smiles.len().checked_mul(self.width) {
+    pub fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
+        if Some(latents.len()) != records.len().checked_mul(self.width) {
             let what = format!(
                 "{} values for {} molecules of {} each",
                 latents.len(),
-                smiles.len(),
+                records.len(),
                 self.width
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        self.sink.write(smiles, latents)
+        self.sink.write(records, latents)?;
+        match &mut self.table {
+            Some(table) => table.write(records, &[]),
+            None => Ok(()),
+        }
     }
 
     /// Completes the file. A writer that is dropped instead leaves a file that cannot be read.
@@ -142,7 +192,8 @@ impl<'a> LatentWriter<'a> {
     /// # Errors
     /// If writing fails.
     pub fn finish(self) -> io::Result<()> {
-        self.sink.finish()
+        self.sink.finish()?;
+        self.table.map_or(Ok(()), Sink::finish)
     }
 }
 
@@ -150,8 +201,37 @@ impl<'a> LatentWriter<'a> {
 trait Source {
     fn width(&self) -> usize;
 
-    /// Appends at most `rows` rows to `latents`.
-    fn read(&mut self, rows: usize, latents: &mut Vec<f32>) -> Result<()>;
+    /// The share that has been read, from 0 to 1, where it is known.
+    fn share(&self) -> Option<f64>;
+
+    /// Appends at most `rows` rows to `batch`.
+    fn read(&mut self, rows: usize, batch: &mut LatentRows) -> Result<()>;
+}
+
+/// Rows of a file of latents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LatentRows {
+    /// The latents, `[rows, width]`.
+    pub latents: Vec<f32>,
+    /// What the file's column `name` says of each row, if it has one.
+    pub names: Vec<Option<String>>,
+}
+
+impl LatentRows {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is none: the file has ended.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// Whether a column of that name holds the names of molecules.
+fn is_name(column: &str) -> bool {
+    column.eq_ignore_ascii_case("name")
 }
 
 /// Reads latents, some rows at a time.
@@ -159,10 +239,12 @@ trait Source {
 /// ```
 /// use atlas_models::data::LatentReader;
 ///
-/// let text = "z1,z0,smiles\n1.5,0.1,CCO\n";
+/// let text = "z1,z0,smiles,name\n1.5,0.1,CCO,ethanol\n";
 /// let mut reader = LatentReader::csv(text.as_bytes(), "test.csv")?;
 /// assert_eq!(reader.width(), 2);
-/// assert_eq!(reader.read(100)?, [0.1, 1.5]);
+/// let rows = reader.read(100)?;
+/// assert_eq!(rows.latents, [0.1, 1.5]);
+/// assert_eq!(rows.names, [Some("ethanol".to_owned())]);
 /// assert!(reader.read(100)?.is_empty());
 /// # Ok::<(), atlas_core::Error>(())
 /// ```
@@ -183,7 +265,11 @@ impl<'a> LatentReader<'a> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
         let source: Box<dyn Source> = match format {
-            LatentFormat::Csv => Box::new(csv::Reader::new(file, name)?),
+            LatentFormat::Csv => {
+                let length = file.metadata().ok().filter(std::fs::Metadata::is_file);
+                let length = length.map(|metadata| metadata.len());
+                Box::new(csv::Reader::new(file, name, length)?)
+            }
             LatentFormat::Npy => Box::new(npy::Reader::new(file, name)?),
             #[cfg(feature = "parquet")]
             LatentFormat::Parquet => Box::new(parquet::Reader::new(file, name)?),
@@ -197,7 +283,7 @@ impl<'a> LatentReader<'a> {
     /// If its columns are not latents.
     pub fn csv(from: impl Read + 'a, name: &str) -> Result<Self> {
         Ok(Self {
-            source: Box::new(csv::Reader::new(from, name.to_owned())?),
+            source: Box::new(csv::Reader::new(from, name.to_owned(), None)?),
         })
     }
 
@@ -206,55 +292,28 @@ impl<'a> LatentReader<'a> {
         self.source.width()
     }
 
-    /// At most `rows` further rows, `[rows, width]`; none at the end.
+    /// The share of the file that has been read, from 0 to 1; `None` of a pipe.
+    pub fn share(&self) -> Option<f64> {
+        self.source.share()
+    }
+
+    /// At most `rows` further rows; none at the end.
     ///
     /// # Errors
     /// If reading fails, or a row is not as many finite numbers as the others; the message names
     /// its place.
-    pub fn read(&mut self, rows: usize) -> Result<Vec<f32>> {
-        let mut latents = Vec::new();
-        self.source.read(rows, &mut latents)?;
-        Ok(latents)
+    pub fn read(&mut self, rows: usize) -> Result<LatentRows> {
+        let mut batch = LatentRows::default();
+        self.source.read(rows, &mut batch)?;
+        Ok(batch)
     }
 }
 
-/// The name of the column of a dimension.
-fn column_name(dimension: usize) -> String {
-    format!("z{dimension}")
-}
-
-/// The dimension that a column of that name holds.
-fn dimension(name: &str) -> Option<usize> {
-    let digits = name
-        .trim()
-        .strip_prefix('z')
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
-}
-
-/// Where the column of each dimension is among `names`, or what is wrong with them.
-fn columns(names: &[&str]) -> std::result::Result<Vec<usize>, String> {
-    let places = names
-        .iter()
-        .enumerate()
-        .filter_map(|(place, name)| Some((dimension(name)?, place)));
-    let mut places: Vec<(usize, usize)> = places.collect();
-    places.sort_unstable();
-    for (expected, (dimension, _)) in places.iter().enumerate() {
-        match dimension.cmp(&expected) {
-            Ordering::Less => return Err(format!("there are two columns `z{dimension}`")),
-            Ordering::Greater => {
-                return Err(format!(
-                    "there is a column `z{dimension}` and no column `z{expected}`"
-                ));
-            }
-            Ordering::Equal => {}
-        }
-    }
-    if places.is_empty() {
-        return Err("there is no column `z0`; the columns of latents are z0, z1, …".to_owned());
-    }
-    Ok(places.into_iter().map(|(_, place)| place).collect())
+/// The floats of little-endian bytes, rounded to f32.
+fn floats(bytes: &[u8], dtype: DType) -> Result<Vec<f32>> {
+    let count = bytes.len() / dtype.size_in_bytes();
+    let values = Tensor::from_raw_buffer(bytes, dtype, &[count], &Device::Cpu)?;
+    Ok(values.to_dtype(DType::F32)?.to_vec1()?)
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! Latents as an array of NumPy (NEP 1, "A Simple File Format for NumPy Arrays").
 
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 
 use atlas_core::{Error, Result};
+use candle_core::DType;
 
-use super::{Sink, Source};
+use super::{LatentRows, Sink, Source, floats};
+use crate::data::Record;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Bytes before the array of a file that is written: room for the largest shape, and a multiple
@@ -14,7 +18,8 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 const HEADER: usize = 128;
 /// A header of more bytes is refused.
 const LARGEST_HEADER: usize = 1 << 20;
-/// Latents of more dimensions are refused: a row is read at a time.
+/// Latents of more dimensions are refused: a row is read at a time, or several of no more values in
+/// all.
 const WIDEST: usize = 1 << 24;
 
 pub(super) struct Writer {
@@ -45,8 +50,8 @@ fn header(rows: u64, width: usize) -> Vec<u8> {
 }
 
 impl Sink for Writer {
-    fn write(&mut self, smiles: &[&str], latents: &[f32]) -> io::Result<()> {
-        self.rows += smiles.len() as u64;
+    fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
+        self.rows += records.len() as u64;
         latents
             .iter()
             .try_for_each(|value| self.to.write_all(&value.to_le_bytes()))
@@ -59,19 +64,23 @@ impl Sink for Writer {
     }
 }
 
-/// How an element is stored.
+/// How an array is stored.
 #[derive(Clone, Copy)]
-struct Element {
-    bytes: usize,
-    big_endian: bool,
+struct Layout {
+    dtype: DType,
+    is_big_endian: bool,
+    /// Whether the elements of a column follow each other, and not those of a row.
+    is_fortran: bool,
+    rows: u64,
+    width: usize,
 }
 
 pub(super) struct Reader {
     from: BufReader<File>,
     name: String,
-    element: Element,
-    width: usize,
-    rows: u64,
+    layout: Layout,
+    /// Bytes before the array.
+    start: u64,
     /// Rows that have been read.
     done: u64,
 }
@@ -79,16 +88,84 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(file: File, name: String) -> Result<Self> {
         let mut from = BufReader::new(file);
-        let dictionary = read_header(&mut from, &name)?;
-        let (element, rows, width) = understand(&dictionary).map_err(|why| wrong(&name, why))?;
-        Ok(Self {
+        let (dictionary, start) = read_header(&mut from, &name)?;
+        let layout = understand(&dictionary).map_err(|why| wrong(&name, why))?;
+        let reader = Self {
             from,
             name,
-            element,
-            width,
-            rows,
+            layout,
+            start,
             done: 0,
-        })
+        };
+        if layout.is_fortran {
+            reader.check_length()?;
+        }
+        Ok(reader)
+    }
+
+    /// An error unless the file is as long as its header says.
+    fn check_length(&self) -> Result<()> {
+        let Layout { rows, width, .. } = self.layout;
+        let metadata = self.from.get_ref().metadata();
+        let metadata = metadata.map_err(|error| Error::io("read", &self.name, error))?;
+        if !metadata.is_file() {
+            let why = "an array in Fortran order cannot be read from a pipe";
+            return Err(wrong(&self.name, why));
+        }
+        let bytes = rows
+            .checked_mul((width * self.layout.dtype.size_in_bytes()) as u64)
+            .and_then(|bytes| bytes.checked_add(self.start));
+        match bytes.map(|bytes| metadata.len().cmp(&bytes)) {
+            Some(Ordering::Equal) => Ok(()),
+            Some(Ordering::Greater) => Err(self.surplus()),
+            _ => Err(wrong(
+                &self.name,
+                format_args!("cut off: it has less than {rows} rows"),
+            )),
+        }
+    }
+
+    fn surplus(&self) -> Error {
+        let rows = self.layout.rows;
+        wrong(
+            &self.name,
+            format_args!("more follows the {rows} rows of its header"),
+        )
+    }
+
+    /// The next rows, row by row.
+    fn read_rows(&mut self, rows: usize) -> Result<Vec<f32>> {
+        let Layout { width, .. } = self.layout;
+        let size = self.layout.dtype.size_in_bytes();
+        if !self.layout.is_fortran {
+            let mut bytes = vec![0; rows * width * size];
+            for (place, row) in bytes.chunks_mut(width * size).enumerate() {
+                let (row_number, rows) = (self.done + place as u64 + 1, self.layout.rows);
+                let cut_off = format_args!("cut off: row {row_number} of {rows} is not there");
+                fill(&mut self.from, row, &self.name, cut_off)?;
+            }
+            return self.values(bytes);
+        }
+        let mut latents = vec![0.0; rows * width];
+        for column in 0..width {
+            let mut bytes = vec![0; rows * size];
+            let offset = self.start + (column as u64 * self.layout.rows + self.done) * size as u64;
+            let read = self.from.get_ref().read_exact_at(&mut bytes, offset);
+            read.map_err(|error| Error::io("read", &self.name, error))?;
+            for (row, value) in self.values(bytes)?.into_iter().enumerate() {
+                latents[row * width + column] = value;
+            }
+        }
+        Ok(latents)
+    }
+
+    fn values(&self, mut bytes: Vec<u8>) -> Result<Vec<f32>> {
+        if self.layout.is_big_endian {
+            bytes
+                .chunks_mut(self.layout.dtype.size_in_bytes())
+                .for_each(<[u8]>::reverse);
+        }
+        floats(&bytes, self.layout.dtype)
     }
 }
 
@@ -104,8 +181,8 @@ fn fill(from: &mut impl Read, bytes: &mut [u8], name: &str, missing: impl Displa
     })
 }
 
-/// The text that describes the array.
-fn read_header(from: &mut impl Read, name: &str) -> Result<String> {
+/// The text that describes the array, and the bytes before it.
+fn read_header(from: &mut impl Read, name: &str) -> Result<(String, u64)> {
     let not_npy = "not an array of NumPy: it does not begin as one";
     let cut_off = "its header is cut off";
     let mut start = [0; 8];
@@ -114,7 +191,16 @@ fn read_header(from: &mut impl Read, name: &str) -> Result<String> {
         return Err(wrong(name, not_npy));
     }
     let mut length = [0; 4];
-    let digits = if start[6] == 1 { 2 } else { 4 };
+    let digits = match start[6] {
+        1 => 2,
+        2 | 3 => 4,
+        other => {
+            return Err(wrong(
+                name,
+                format_args!("of version {other} of the format; expected 1 to 3"),
+            ));
+        }
+    };
     fill(from, &mut length[..digits], name, cut_off)?;
     let length = u32::from_le_bytes(length) as usize;
     if length > LARGEST_HEADER {
@@ -122,11 +208,13 @@ fn read_header(from: &mut impl Read, name: &str) -> Result<String> {
     }
     let mut dictionary = vec![0; length];
     fill(from, &mut dictionary, name, cut_off)?;
-    String::from_utf8(dictionary).map_err(|_| wrong(name, "its header is not text"))
+    let dictionary =
+        String::from_utf8(dictionary).map_err(|_| wrong(name, "its header is not text"))?;
+    Ok((dictionary, (start.len() + digits + length) as u64))
 }
 
-/// What the header says: the type of the elements, the rows and the columns.
-fn understand(dictionary: &str) -> std::result::Result<(Element, u64, usize), String> {
+/// What the header says.
+fn understand(dictionary: &str) -> std::result::Result<Layout, String> {
     let value = |key: &str| {
         dictionary
             .split_once(&format!("'{key}':"))
@@ -136,26 +224,14 @@ fn understand(dictionary: &str) -> std::result::Result<(Element, u64, usize), St
     let descr = value("descr")
         .and_then(|rest| rest.strip_prefix('\'')?.split_once('\''))
         .map(|(descr, _)| descr);
-    let element = match descr.ok_or_else(unreadable)? {
-        "<f4" => Element {
-            bytes: 4,
-            big_endian: false,
-        },
-        "<f8" => Element {
-            bytes: 8,
-            big_endian: false,
-        },
-        ">f4" => Element {
-            bytes: 4,
-            big_endian: true,
-        },
-        ">f8" => Element {
-            bytes: 8,
-            big_endian: true,
-        },
-        other => {
+    let descr = descr.ok_or_else(unreadable)?;
+    let dtype = match descr.get(1..) {
+        Some("f2") => DType::F16,
+        Some("f4") => DType::F32,
+        Some("f8") => DType::F64,
+        _ => {
             return Err(format!(
-                "elements of type `{other}`; expected float32 or float64"
+                "elements of type `{descr}`; expected float16, float32 or float64"
             ));
         }
     };
@@ -176,78 +252,56 @@ fn understand(dictionary: &str) -> std::result::Result<(Element, u64, usize), St
             "an array of shape ({shape}); expected (rows, latent)"
         ));
     };
-    if value("fortran_order")
-        .ok_or_else(unreadable)?
-        .starts_with("True")
-        && rows > 1
-        && columns > 1
-    {
-        return Err(
-            "an array in Fortran order; save `numpy.ascontiguousarray(latents)`".to_owned(),
-        );
-    }
     if rows == 0 || columns == 0 {
         return Err(format!("an array of shape ({shape}) holds no latents"));
     }
+    let order = value("fortran_order").ok_or_else(unreadable)?;
     let width = usize::try_from(columns)
         .ok()
         .filter(|width| *width <= WIDEST);
-    Ok((
-        element,
+    Ok(Layout {
+        dtype,
+        is_big_endian: descr.starts_with('>'),
+        is_fortran: order.starts_with("True") && rows > 1 && columns > 1,
         rows,
-        width.ok_or_else(|| format!("latents of {columns} dimensions"))?,
-    ))
-}
-
-impl Element {
-    fn read(self, bytes: &[u8]) -> f32 {
-        let mut little = [0; 8];
-        let little = &mut little[..self.bytes];
-        little.copy_from_slice(bytes);
-        if self.big_endian {
-            little.reverse();
-        }
-        match *little {
-            [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
-            [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
-            _ => f32::NAN,
-        }
-    }
+        width: width.ok_or_else(|| format!("latents of {columns} dimensions"))?,
+    })
 }
 
 impl Source for Reader {
     fn width(&self) -> usize {
-        self.width
+        self.layout.width
     }
 
-    fn read(&mut self, rows: usize, latents: &mut Vec<f32>) -> Result<()> {
-        let mut bytes = vec![0; self.width * self.element.bytes];
-        for _ in 0..rows.min(usize::try_from(self.rows - self.done).unwrap_or(usize::MAX)) {
-            let (row, rows) = (self.done + 1, self.rows);
-            let cut_off = format_args!("cut off: row {row} of {rows} is not there");
-            fill(&mut self.from, &mut bytes, &self.name, cut_off)?;
-            for (place, bytes) in bytes.chunks(self.element.bytes).enumerate() {
-                let value = self.element.read(bytes);
-                if !value.is_finite() {
-                    return Err(Error::new(format_args!(
-                        "{}: row {row}, column {}: {value} is not a finite number",
-                        self.name,
-                        place + 1
-                    )));
-                }
-                latents.push(value);
-            }
-            self.done += 1;
+    fn share(&self) -> Option<f64> {
+        Some(self.done as f64 / self.layout.rows as f64)
+    }
+
+    fn read(&mut self, rows: usize, batch: &mut LatentRows) -> Result<()> {
+        let left = self.layout.rows - self.done;
+        let rows = rows
+            .min(usize::try_from(left).unwrap_or(usize::MAX))
+            .min((WIDEST / self.layout.width).max(1));
+        let latents = self.read_rows(rows)?;
+        if let Some(place) = latents.iter().position(|value| !value.is_finite()) {
+            let (row, column) = (place / self.layout.width, place % self.layout.width);
+            let what = format_args!(
+                "row {}, column {}: {} is not a finite number",
+                self.done + row as u64 + 1,
+                column + 1,
+                latents[place]
+            );
+            return Err(wrong(&self.name, what));
         }
-        if self.done < self.rows {
+        batch.latents.extend(latents);
+        batch.names.resize(batch.names.len() + rows, None);
+        self.done += rows as u64;
+        if self.done < self.layout.rows || self.layout.is_fortran {
             return Ok(());
         }
         match self.from.read(&mut [0]) {
             Ok(0) => Ok(()),
-            Ok(_) => Err(wrong(
-                &self.name,
-                format_args!("more follows the {} rows of its header", self.rows),
-            )),
+            Ok(_) => Err(self.surplus()),
             Err(error) => Err(Error::io("read", &self.name, error)),
         }
     }

@@ -6,15 +6,21 @@ use std::sync::Arc;
 
 use ::parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType};
+use ::parquet::data_type::{
+    AsBytes, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType,
+    Int64Type,
+};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::file::writer::SerializedFileWriter;
-use ::parquet::schema::types::Type;
+use ::parquet::schema::types::{ColumnDescPtr, Type};
 use atlas_core::{Error, Result};
+use candle_core::DType;
 
-use super::{Sink, Source, column_name, columns};
+use super::columns::{column_name, columns};
+use super::{LatentRows, Sink, Source, floats, is_name};
+use crate::data::Record;
 
 /// Rows that are kept in memory until they are written together.
 const GROUP: usize = 8192;
@@ -23,6 +29,8 @@ pub(super) struct Writer {
     to: SerializedFileWriter<BufWriter<File>>,
     width: usize,
     smiles: Vec<ByteArray>,
+    names: Vec<Option<ByteArray>>,
+    rows: Vec<i64>,
     /// The values of each dimension.
     columns: Vec<Vec<f32>>,
 }
@@ -43,6 +51,8 @@ impl Writer {
             to,
             width,
             smiles: Vec::new(),
+            names: Vec::new(),
+            rows: Vec::new(),
             columns: vec![Vec::new(); width],
         })
     }
@@ -52,35 +62,49 @@ impl Writer {
             return Ok(());
         }
         let mut group = self.to.next_row_group()?;
-        write_column::<_, ByteArrayType>(&mut group, &self.smiles)?;
+        write_column::<_, ByteArrayType>(&mut group, &self.smiles, None)?;
+        let are_there: Vec<i16> = self
+            .names
+            .iter()
+            .map(|name| i16::from(name.is_some()))
+            .collect();
+        let names: Vec<ByteArray> = self.names.drain(..).flatten().collect();
+        write_column::<_, ByteArrayType>(&mut group, &names, Some(&are_there))?;
+        write_column::<_, Int64Type>(&mut group, &self.rows, None)?;
         for column in &mut self.columns {
-            write_column::<_, FloatType>(&mut group, column)?;
+            write_column::<_, FloatType>(&mut group, column, None)?;
             column.clear();
         }
         self.smiles.clear();
+        self.rows.clear();
         group.close().map(|_| ())
     }
 }
 
+/// Writes a column; `are_there` says for each row whether it has one of the values, 1 or 0.
 fn write_column<W: io::Write + Send, T: DataType>(
     group: &mut ::parquet::file::writer::SerializedRowGroupWriter<'_, W>,
     values: &[T::T],
+    are_there: Option<&[i16]>,
 ) -> std::result::Result<(), ParquetError> {
     let column = group.next_column()?;
     let mut column =
         column.ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))?;
-    column.typed::<T>().write_batch(values, None, None)?;
+    column.typed::<T>().write_batch(values, are_there, None)?;
     column.close()
 }
 
 fn schema(width: usize) -> std::result::Result<Arc<Type>, ParquetError> {
-    let mut fields = vec![field(
-        "smiles",
-        Physical::BYTE_ARRAY,
-        Some(LogicalType::String),
-    )?];
+    let (optional, required) = (Repetition::OPTIONAL, Repetition::REQUIRED);
+    let text = Some(LogicalType::String);
+    let mut fields = vec![
+        field("smiles", Physical::BYTE_ARRAY, text.clone(), required)?,
+        field("name", Physical::BYTE_ARRAY, text, optional)?,
+        field("row", Physical::INT64, None, required)?,
+    ];
     for dimension in 0..width {
-        fields.push(field(&column_name(dimension), Physical::FLOAT, None)?);
+        let name = column_name(dimension);
+        fields.push(field(&name, Physical::FLOAT, None, required)?);
     }
     Type::group_type_builder("latents")
         .with_fields(fields)
@@ -88,17 +112,14 @@ fn schema(width: usize) -> std::result::Result<Arc<Type>, ParquetError> {
         .map(Arc::new)
 }
 
-/// A column without nulls.
 fn field(
     name: &str,
     physical: Physical,
     logical: Option<LogicalType>,
+    repetition: Repetition,
 ) -> std::result::Result<Arc<Type>, ParquetError> {
     let field = Type::primitive_type_builder(name, physical).with_logical_type(logical);
-    field
-        .with_repetition(Repetition::REQUIRED)
-        .build()
-        .map(Arc::new)
+    field.with_repetition(repetition).build().map(Arc::new)
 }
 
 /// The I/O error behind an error of the format, where there is one.
@@ -126,9 +147,12 @@ fn read_error(name: &str, what: &str, error: ParquetError) -> Error {
 }
 
 impl Sink for Writer {
-    fn write(&mut self, smiles: &[&str], latents: &[f32]) -> io::Result<()> {
-        for (smiles, latent) in smiles.iter().zip(latents.chunks(self.width.max(1))) {
-            self.smiles.push(smiles.as_bytes().to_vec().into());
+    fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
+        for (record, latent) in records.iter().zip(latents.chunks(self.width.max(1))) {
+            self.smiles.push(record.smiles.as_str().into());
+            self.names.push(record.name.as_deref().map(ByteArray::from));
+            self.rows
+                .push(i64::try_from(record.row).unwrap_or(i64::MAX));
             self.columns
                 .iter_mut()
                 .zip(latent)
@@ -150,19 +174,30 @@ impl Sink for Writer {
 pub(super) struct Reader {
     from: SerializedFileReader<File>,
     name: String,
-    /// The column of each dimension.
+    /// The columns of the latents: one for each dimension, or one of lists.
     columns: Vec<usize>,
+    width: usize,
+    /// The column of the names.
+    names: Option<usize>,
     next_group: usize,
     group: Group,
     /// Rows that have been read.
     done: usize,
+    rows: usize,
 }
 
 /// Rows that are read together.
 #[derive(Default)]
 struct Group {
-    readers: Vec<ColumnReader>,
+    columns: Vec<Column>,
+    names: Option<Column>,
     rows_left: usize,
+}
+
+struct Column {
+    reader: ColumnReader,
+    /// The definition level of an element that is no null.
+    highest: i16,
 }
 
 impl Reader {
@@ -172,44 +207,78 @@ impl Reader {
             .map_err(|error| read_error(&name, "not a table of Parquet: ", error))?;
         let metadata = from.metadata();
         let schema = metadata.file_metadata().schema_descr();
-        let names: Vec<String> = schema
+        // A column within a structure has no name that counts.
+        let names: Vec<&str> = schema
             .columns()
             .iter()
-            .map(|column| column.path().string())
+            .map(|column| match column.path().parts() {
+                [name] => name.as_str(),
+                [name, ..] if column.max_rep_level() == 1 => name.as_str(),
+                _ => "",
+            })
             .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let columns = columns(&names).map_err(wrong)?;
+        let is_list = |place: &usize| {
+            let column = schema.column(*place);
+            column.max_rep_level() == 1 && is_float(&column)
+        };
+        let lists: Vec<usize> = (0..names.len()).filter(is_list).collect();
+        let columns = columns(&names, &lists).map_err(wrong)?;
         for &place in &columns {
             let column = schema.column(place);
-            if !matches!(column.physical_type(), Physical::FLOAT | Physical::DOUBLE)
-                || column.max_rep_level() > 0
-            {
-                return Err(wrong(format!(
-                    "column `{}` is not of floats",
-                    column.name()
-                )));
+            if !is_float(&column) || (column.max_rep_level() > 0 && !lists.contains(&place)) {
+                return Err(wrong(format!("column `{}` is not of floats", names[place])));
             }
             for group in metadata.row_groups() {
                 let compression = group.column(place).compression();
-                if !matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY) {
+                if matches!(compression, Compression::BROTLI(_) | Compression::LZO) {
                     return Err(wrong(format!(
-                        "column `{}` is compressed by {compression}; expected snappy or no compression",
-                        column.name()
+                        "column `{}` is compressed by {compression}; expected zstd, gzip, lz4, \
+                         snappy or no compression",
+                        names[place]
                     )));
                 }
             }
         }
-        if metadata.file_metadata().num_rows() <= 0 {
+        let is_text = |place: &usize| {
+            let column = schema.column(*place);
+            is_name(names[*place])
+                && column.physical_type() == Physical::BYTE_ARRAY
+                && column.max_rep_level() == 0
+        };
+        let names = (0..names.len()).find(is_text);
+        let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        if rows == 0 {
             return Err(wrong("no latents: the table has no rows".to_owned()));
         }
-        Ok(Self {
+        let is_list = lists.contains(&columns[0]);
+        let mut reader = Self {
+            width: columns.len(),
             from,
             name,
             columns,
+            names,
             next_group: 0,
             group: Group::default(),
             done: 0,
-        })
+            rows,
+        };
+        if is_list {
+            reader.width = reader.first_list()?;
+        }
+        Ok(reader)
+    }
+
+    /// The length of the first list.
+    fn first_list(&mut self) -> Result<usize> {
+        self.enter_group()?;
+        let first = read_floats(&mut self.group.columns[0], 1);
+        // The group is read again from its beginning.
+        (self.next_group, self.group) = (0, Group::default());
+        Ok(first.map_err(|error| self.failed(error))?.values.len())
+    }
+
+    fn failed(&self, error: ParquetError) -> Error {
+        read_error(&self.name, "", error)
     }
 
     /// Goes on to the next group that has rows; `false` at the end.
@@ -218,80 +287,185 @@ impl Reader {
             if self.next_group == self.from.num_row_groups() {
                 return Ok(false);
             }
-            let group = self
-                .from
-                .get_row_group(self.next_group)
-                .map_err(|error| read_error(&self.name, "", error))?;
-            let readers = self
-                .columns
-                .iter()
-                .map(|&place| group.get_column_reader(place))
-                .collect::<std::result::Result<_, _>>();
-            let readers = readers.map_err(|error| read_error(&self.name, "", error))?;
-            let rows_left = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+            let group = self.from.get_row_group(self.next_group);
+            let group = group.map_err(|error| self.failed(error))?;
+            let schema = self.from.metadata().file_metadata().schema_descr();
+            let open = |place: &usize| {
+                let reader = group.get_column_reader(*place);
+                Ok(Column {
+                    reader: reader.map_err(|error| self.failed(error))?,
+                    highest: schema.column(*place).max_def_level(),
+                })
+            };
+            let next = Group {
+                columns: self.columns.iter().map(open).collect::<Result<_>>()?,
+                names: self.names.as_ref().map(open).transpose()?,
+                rows_left: usize::try_from(group.metadata().num_rows()).unwrap_or(0),
+            };
             drop(group);
-            self.group = Group { readers, rows_left };
+            self.group = next;
             self.next_group += 1;
         }
         Ok(true)
+    }
+
+    /// The next latents, row by row; nothing where there is no number.
+    fn read_latents(&mut self, rows: usize) -> Result<Vec<Option<f32>>> {
+        let mut latents = vec![None; rows * self.width];
+        for dimension in 0..self.columns.len() {
+            let read = read_floats(&mut self.group.columns[dimension], rows);
+            let Entries { values, starts } = read.map_err(|error| self.failed(error))?;
+            if self.columns.len() == self.width && starts.len() == values.len() {
+                for (row, value) in values.into_iter().enumerate() {
+                    latents[row * self.width + dimension] = value;
+                }
+                continue;
+            }
+            let end = values.len();
+            let ends = starts.iter().skip(1).chain([&end]);
+            for (row, (start, end)) in starts.iter().zip(ends).enumerate() {
+                let list = &values[*start..*end];
+                if list.len() != self.width {
+                    return Err(Error::new(format_args!(
+                        "{}: row {}: a list of {}, where the first row has one of {}",
+                        self.name,
+                        self.done + row + 1,
+                        list.len(),
+                        self.width
+                    )));
+                }
+                latents[row * self.width..][..self.width].copy_from_slice(list);
+            }
+        }
+        Ok(latents)
+    }
+
+    fn read_names(&mut self, rows: usize) -> Result<Vec<Option<String>>> {
+        let Some(Column {
+            reader: ColumnReader::ByteArrayColumnReader(reader),
+            highest,
+        }) = &mut self.group.names
+        else {
+            return Ok(vec![None; rows]);
+        };
+        let names = read_column(reader, *highest, rows).map_err(|error| self.failed(error))?;
+        let names = names.values.into_iter().map(|name| {
+            let name = name?;
+            Some(String::from_utf8_lossy(name.data()).into_owned())
+        });
+        Ok(names.collect())
+    }
+}
+
+/// Whether a column holds floating-point numbers.
+fn is_float(column: &ColumnDescPtr) -> bool {
+    match column.physical_type() {
+        Physical::FLOAT | Physical::DOUBLE => true,
+        Physical::FIXED_LEN_BYTE_ARRAY => column.logical_type_ref() == Some(&LogicalType::Float16),
+        _ => false,
     }
 }
 
 impl Source for Reader {
     fn width(&self) -> usize {
-        self.columns.len()
+        self.width
     }
 
-    fn read(&mut self, rows: usize, latents: &mut Vec<f32>) -> Result<()> {
+    fn share(&self) -> Option<f64> {
+        Some(self.done as f64 / self.rows as f64)
+    }
+
+    fn read(&mut self, rows: usize, batch: &mut LatentRows) -> Result<()> {
         if !self.enter_group()? {
             return Ok(());
         }
         let rows = rows.min(self.group.rows_left);
-        let width = self.columns.len();
-        let begin = latents.len();
-        latents.resize(begin + rows * width, 0.0);
-        for (dimension, reader) in self.group.readers.iter_mut().enumerate() {
-            let values = match reader {
-                ColumnReader::FloatColumnReader(reader) => read_column(reader, rows, |value| value),
-                ColumnReader::DoubleColumnReader(reader) => {
-                    read_column(reader, rows, |value| value as f32)
-                }
-                _ => Err(ParquetError::General(
-                    "a column is not of floats".to_owned(),
-                )),
-            };
-            let values = values.map_err(|error| read_error(&self.name, "", error))?;
-            for (row, value) in values.into_iter().enumerate() {
-                let value = value.filter(|value| value.is_finite()).ok_or_else(|| {
-                    let (row, found) = (
-                        self.done + row + 1,
-                        value.map_or("null".to_owned(), |value| value.to_string()),
-                    );
-                    Error::new(format_args!(
-                        "{}: row {row}, column z{dimension}: {found} is not a finite number",
-                        self.name
-                    ))
-                })?;
-                latents[begin + row * width + dimension] = value;
-            }
+        let latents = self.read_latents(rows)?;
+        for (place, value) in latents.into_iter().enumerate() {
+            let value = value.filter(|value| value.is_finite()).ok_or_else(|| {
+                let (row, dimension) = (self.done + place / self.width + 1, place % self.width);
+                let found = value.map_or("null".to_owned(), |value| value.to_string());
+                Error::new(format_args!(
+                    "{}: row {row}, column {}: {found} is not a finite number",
+                    self.name,
+                    dimension + 1
+                ))
+            })?;
+            batch.latents.push(value);
         }
+        batch.names.extend(self.read_names(rows)?);
         self.group.rows_left -= rows;
         self.done += rows;
         Ok(())
     }
 }
 
-/// The next `rows` values of a column; a null is `None`.
+/// What a column holds of some rows.
+struct Entries<T> {
+    /// The elements of all rows; a null is `None`.
+    values: Vec<Option<T>>,
+    /// Where each row begins among them.
+    starts: Vec<usize>,
+}
+
+/// The next `rows` rows of a column of floats.
+fn read_floats(
+    column: &mut Column,
+    rows: usize,
+) -> std::result::Result<Entries<f32>, ParquetError> {
+    let highest = column.highest;
+    match &mut column.reader {
+        ColumnReader::FloatColumnReader(reader) => read_column::<FloatType>(reader, highest, rows),
+        ColumnReader::DoubleColumnReader(reader) => {
+            let read = read_column::<DoubleType>(reader, highest, rows)?;
+            let narrow = |value: Option<f64>| value.map(|value| value as f32);
+            Ok(Entries {
+                values: read.values.into_iter().map(narrow).collect(),
+                starts: read.starts,
+            })
+        }
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+            let read = read_column::<FixedLenByteArrayType>(reader, highest, rows)?;
+            let bytes: Vec<u8> = read
+                .values
+                .iter()
+                .flatten()
+                .flat_map(AsBytes::as_bytes)
+                .copied()
+                .collect();
+            let halves =
+                floats(&bytes, DType::F16).map_err(|error| ParquetError::External(error.into()))?;
+            let mut halves = halves.into_iter();
+            Ok(Entries {
+                values: read
+                    .values
+                    .iter()
+                    .map(|value| value.as_ref().and_then(|_| halves.next()))
+                    .collect(),
+                starts: read.starts,
+            })
+        }
+        _ => Err(ParquetError::General(
+            "a column is not of floats".to_owned(),
+        )),
+    }
+}
+
+/// The next `rows` rows of a column whose elements have the definition level `highest`.
 fn read_column<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
+    highest: i16,
     rows: usize,
-    narrow: impl Fn(T::T) -> f32,
-) -> std::result::Result<Vec<Option<f32>>, ParquetError> {
-    let (mut values, mut levels) = (Vec::new(), Vec::new());
+) -> std::result::Result<Entries<T::T>, ParquetError> {
+    let (mut values, mut levels, mut repetitions) = (Vec::new(), Vec::new(), Vec::new());
     let mut read = 0;
     while read < rows {
-        let (records, _, _) =
-            reader.read_records(rows - read, Some(&mut levels), None, &mut values)?;
+        let (records, _, _) = reader.read_records(
+            rows - read,
+            Some(&mut levels),
+            Some(&mut repetitions),
+            &mut values,
+        )?;
         if records == 0 {
             return Err(ParquetError::EOF(
                 "a column is shorter than the table".to_owned(),
@@ -299,13 +473,22 @@ fn read_column<T: DataType>(
         }
         read += records;
     }
-    let mut values = values.into_iter().map(narrow);
-    // A column that cannot hold nulls has no levels.
-    if levels.is_empty() {
-        return Ok(values.map(Some).collect());
-    }
-    Ok(levels
-        .into_iter()
-        .map(|level| if level > 0 { values.next() } else { None })
-        .collect())
+    // A column that cannot hold nulls, or no lists, has no levels of them.
+    let mut values = values.into_iter();
+    let values: Vec<_> = if levels.is_empty() {
+        values.map(Some).collect()
+    } else {
+        let is_there = levels.into_iter().map(|level| level == highest);
+        is_there
+            .map(|is_there| if is_there { values.next() } else { None })
+            .collect()
+    };
+    let starts = if repetitions.is_empty() {
+        (0..values.len()).collect()
+    } else {
+        (0..values.len())
+            .filter(|&place| repetitions[place] == 0)
+            .collect()
+    };
+    Ok(Entries { values, starts })
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chem::Smiles;
 
 const WIDTH: usize = 3;
 
@@ -23,6 +24,16 @@ const LATENTS: [f32; 9] = [
     0.333_333_34,
 ];
 
+/// A molecule of the third row, perhaps with a name.
+fn record(name: Option<&str>) -> Record {
+    Record {
+        line: 4,
+        row: 3,
+        smiles: Smiles::parse("CCO").unwrap(),
+        name: name.map(str::to_owned),
+    }
+}
+
 fn written(name: &str, rows: usize) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -31,7 +42,7 @@ fn written(name: &str, rows: usize) -> (tempfile::TempDir, std::path::PathBuf) {
     for row in 0..rows {
         let start = row % 3 * WIDTH;
         writer
-            .write(&["CCO"], &LATENTS[start..start + WIDTH])
+            .write(&[record(None)], &LATENTS[start..start + WIDTH])
             .unwrap();
     }
     writer.finish().unwrap();
@@ -39,14 +50,19 @@ fn written(name: &str, rows: usize) -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 fn read_all(path: &Path) -> Result<Vec<f32>> {
+    read_rows(path).map(|rows| rows.latents)
+}
+
+fn read_rows(path: &Path) -> Result<LatentRows> {
     let mut reader = LatentReader::open(path)?;
-    let mut all = Vec::new();
+    let mut all = LatentRows::default();
     loop {
-        let latents = reader.read(1000)?;
-        if latents.is_empty() {
+        let rows = reader.read(1000)?;
+        if rows.is_empty() {
             return Ok(all);
         }
-        all.extend(latents);
+        all.latents.extend(rows.latents);
+        all.names.extend(rows.names);
     }
 }
 
@@ -55,7 +71,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 fn csv(text: &str) -> Result<Vec<f32>> {
-    LatentReader::csv(text.as_bytes(), "test.csv")?.read(100)
+    let rows = LatentReader::csv(text.as_bytes(), "test.csv")?.read(100)?;
+    Ok(rows.latents)
 }
 
 fn csv_error(text: &str) -> String {
@@ -176,7 +193,8 @@ fn rows_of_another_length_are_named() {
 fn headers_that_name_other_columns_are_refused() {
     assert_eq!(
         csv_error("smiles,x,y\nC,1,2\n"),
-        "test.csv:1: there is no column `z0`; the columns of latents are z0, z1, …"
+        "test.csv:1: there is no column `z0`; the columns of latents are z0, z1, …, and these are \
+         smiles, x, y"
     );
     assert_eq!(
         csv_error("z0,z0,z1\n"),
@@ -196,7 +214,7 @@ fn arrays_that_are_not_latents_are_refused() {
     };
     assert_eq!(
         npy_error(&header("<i8", "(2, 3)")),
-        "elements of type `<i8`; expected float32 or float64"
+        "elements of type `<i8`; expected float16, float32 or float64"
     );
     assert_eq!(
         npy_error(&header("<f4", "(3,)")),
@@ -212,10 +230,7 @@ fn arrays_that_are_not_latents_are_refused() {
     );
     assert_eq!(npy_error("{}"), "its header cannot be read: {}");
     let fortran = "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }";
-    assert_eq!(
-        npy_error(fortran),
-        "an array in Fortran order; save `numpy.ascontiguousarray(latents)`"
-    );
+    assert_eq!(npy_error(fortran), "cut off: it has less than 2 rows");
 }
 
 #[test]
@@ -289,6 +304,150 @@ fn without_its_feature_parquet_is_refused_with_the_way_to_have_it() {
 #[test]
 fn a_writer_takes_as_many_latents_as_molecules() {
     let mut writer = LatentWriter::csv(Vec::new(), 2).unwrap();
-    let error = writer.write(&["C", "CC"], &[1.0, 2.0]).unwrap_err();
+    let error = writer
+        .write(&[record(None), record(None)], &[1.0, 2.0])
+        .unwrap_err();
     assert_eq!(error.to_string(), "2 values for 2 molecules of 2 each");
+}
+
+/// The files that `fixtures/make.py` writes, by numpy, pandas, polars and pyarrow.
+fn fixtures() -> Vec<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/data/latents/fixtures");
+    let paths = std::fs::read_dir(folder).unwrap();
+    let mut paths: Vec<_> = paths.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| LatentFormat::of(path).is_ok());
+    paths
+}
+
+#[test]
+fn latents_are_read_as_other_programs_write_them() {
+    let expected = [
+        0.5, -1.25, 3.0, 1.5, 2.0, -0.125, 0.0, 4.0, -8.0, 7.0, 0.25, 1.0,
+    ];
+    let paths = fixtures();
+    assert!(paths.len() >= 10, "{paths:?}");
+    for path in paths {
+        let rows = read_rows(&path).unwrap();
+        assert_eq!(rows.latents, expected, "{}", path.display());
+        // However few are read at a time.
+        let mut reader = LatentReader::open(&path).unwrap();
+        assert_eq!(reader.width(), 3, "{}", path.display());
+        for row in expected.chunks(3) {
+            assert_eq!(reader.read(1).unwrap().latents, row, "{}", path.display());
+        }
+        assert_eq!(reader.share(), Some(1.0), "{}", path.display());
+        assert!(reader.read(1).unwrap().is_empty(), "{}", path.display());
+    }
+}
+
+#[test]
+fn names_are_read_where_there_are_any() {
+    let names = ["ethanol", "", "µ-name", "ethanol"];
+    let names = names.map(|name| (!name.is_empty()).then(|| name.to_owned()));
+    let mut named = 0;
+    for path in fixtures() {
+        let rows = read_rows(&path).unwrap();
+        if rows.names != [const { None }; 4] {
+            assert_eq!(rows.names, names, "{}", path.display());
+            named += 1;
+        }
+    }
+    assert_eq!(named, if cfg!(feature = "parquet") { 7 } else { 1 });
+}
+
+#[test]
+fn rows_keep_their_name_and_number() {
+    for name in NAMES.iter().filter(|name| !name.ends_with("npy")) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let file = File::create(&path).unwrap();
+        let format = LatentFormat::of(&path).unwrap();
+        let mut writer = LatentWriter::file(file, format, 1).unwrap();
+        let records = [record(Some("a, \"b\"")), record(None)];
+        writer.write(&records, &[1.0, 2.0]).unwrap();
+        writer.finish().unwrap();
+        let rows = read_rows(&path).unwrap();
+        assert_eq!(rows.names, [Some("a, \"b\"".to_owned()), None], "{name}");
+        assert_eq!(rows.latents, [1.0, 2.0], "{name}");
+        if *name == "x.csv" {
+            let expected = "smiles,name,row,z0\nCCO,\"a, \"\"b\"\"\",3,1.0\nCCO,,3,2.0\n";
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn an_array_has_a_table_of_its_rows_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let mut table = Vec::new();
+    let writer = LatentWriter::file(File::create(&path).unwrap(), LatentFormat::Npy, 1).unwrap();
+    let mut writer = writer.with_table(&mut table).unwrap();
+    writer.write(&[record(Some("ethanol"))], &[1.0]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(read_all(&path).unwrap(), [1.0]);
+    assert_eq!(table, b"smiles,name,row\nCCO,ethanol,3\n");
+}
+
+#[test]
+fn columns_may_be_called_by_numbers_or_by_another_name_before_them() {
+    assert_eq!(csv("smiles,0,1\nC,5,6\n").unwrap(), [5.0, 6.0]);
+    assert_eq!(csv("id,mu_1,mu_0\n7,6,5\n").unwrap(), [5.0, 6.0]);
+    assert_eq!(csv("dim00,dim01\n5,6\n").unwrap(), [5.0, 6.0]);
+    // z0 are the latents, whatever else is numbered.
+    assert_eq!(csv("pc0,z0,z1\n7,5,6\n").unwrap(), [5.0, 6.0]);
+    // A molecule is no name of a column.
+    assert_eq!(csv("CC,0,1\nCC,5,6\n").unwrap(), [0.0, 1.0, 5.0, 6.0]);
+}
+
+#[test]
+fn columns_that_could_be_meant_are_named() {
+    assert_eq!(
+        csv_error("name,mu_0,mu_1,pc0\n"),
+        "test.csv:1: latents could begin with `mu_0` or `pc0`; call their columns z0, z1, …"
+    );
+    assert_eq!(
+        csv_error("name,mu_0,mu_2\n"),
+        "test.csv:1: there is a column `mu_2` and no column `mu_1`"
+    );
+    assert_eq!(
+        csv_error("1,2,3\n0.5,0.5,0.5\n"),
+        "test.csv:1: is this row a header or a latent? call the columns of latents z0, z1, …, or \
+         write its numbers as 1.0"
+    );
+}
+
+#[test]
+fn arrays_of_an_unknown_version_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    std::fs::write(&path, b"\x93NUMPY\x04\x00\0\0\0\0").unwrap();
+    let error = read_all(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("of version 4 of the format; expected 1 to 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_array_in_fortran_order_is_as_long_as_its_header_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = source.join("src/data/latents/fixtures/fortran_f4.npy");
+    let bytes = std::fs::read(source).unwrap();
+    for (bytes, expected) in [
+        (
+            &bytes[..bytes.len() - 1],
+            "cut off: it has less than 4 rows",
+        ),
+        (
+            &[&bytes[..], &[0]].concat(),
+            "more follows the 4 rows of its header",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_all(&path).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
 }
