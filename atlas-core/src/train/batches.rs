@@ -1,7 +1,7 @@
 //! Which examples come together in a batch, and in which order.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::random::shuffle;
 
@@ -11,11 +11,16 @@ use crate::random::shuffle;
 /// each pool, cuts the pools into batches, and draws the order of the batches. Every example comes
 /// once an epoch, and in every epoch with other examples. Where the last batch is shorter than the
 /// others, it holds the last examples of the order, whatever their size: every example is as likely
-/// to be there. The batches of an epoch depend on the seed and the epoch's number alone.
+/// to be there. Where examples have weights, an epoch has as many examples, each as often as its
+/// weight is part of all weights: exactly so where that is a whole number, otherwise that number
+/// rounded up or down by chance. The batches of an epoch depend on the seed and the epoch's number
+/// alone.
 #[derive(Clone, Debug)]
 pub(super) struct Batches {
     /// A size beyond the range counts as the largest of the range: sizes are only compared.
     sizes: Vec<u32>,
+    /// The sums of the weights of each example and those before it; empty without weights.
+    sums: Vec<f64>,
     batch: usize,
     seed: u64,
 }
@@ -34,9 +39,37 @@ impl Batches {
         let size = |&size: &usize| u32::try_from(size).unwrap_or(u32::MAX);
         Self {
             sizes: sizes.iter().map(size).collect(),
+            sums: Vec::new(),
             batch: batch.max(1),
             seed,
         }
+    }
+
+    /// The same batches of examples that have weights, finite numbers above zero.
+    pub(super) fn weighted(mut self, weights: &[f64]) -> Self {
+        let mut sum = 0.0;
+        let sums = weights.iter().map(|weight| {
+            sum += weight;
+            sum
+        });
+        self.sums = sums.collect();
+        self
+    }
+
+    /// The examples of an epoch. Weighted ones are drawn by systematic resampling: where a comb
+    /// with an even distance between its teeth meets the weights laid end to end.
+    fn examples(&self, generator: &mut ChaCha8Rng) -> Vec<u32> {
+        let count = self.sizes.len();
+        let Some(whole) = self.sums.last() else {
+            return (0..count as u32).collect();
+        };
+        let first = (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let tooth = |number: usize| {
+            let at = (number as f64 + first) / count as f64 * whole;
+            let example = self.sums.partition_point(|sum| *sum <= at);
+            example.min(count - 1) as u32
+        };
+        (0..count).map(tooth).collect()
     }
 
     /// The number of batches in an epoch.
@@ -48,7 +81,7 @@ impl Batches {
     pub(super) fn epoch(&self, epoch: u64) -> EpochBatches {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         generator.set_stream(epoch);
-        let mut order: Vec<u32> = (0..self.sizes.len() as u32).collect();
+        let mut order = self.examples(&mut generator);
         shuffle(&mut order, &mut generator);
         let whole = order.len() / self.batch;
         let in_pool = Self::POOL.min(whole / Self::POOLS).max(1);
@@ -103,6 +136,39 @@ mod tests {
         let mut lengths: Vec<usize> = epoch.iter().map(<[u32]>::len).collect();
         lengths.sort_unstable();
         assert_eq!((lengths[0], &lengths[1..]), (3, vec![8; 125].as_slice()));
+    }
+
+    #[test]
+    fn an_example_comes_as_often_as_its_weight_is_part_of_all() {
+        let sizes = vec![1; 100];
+        let weights: Vec<f64> = (0..100).map(|index| [0.5, 3.0][index / 90]).collect();
+        let batches = Batches::new(&sizes, 8, 3).weighted(&weights);
+        let mut counts = [0u32; 100];
+        for epoch in 0..1000 {
+            let mut drawn = [0u32; 100];
+            let epoch = batches.epoch(epoch);
+            epoch
+                .iter()
+                .flatten()
+                .for_each(|&index| drawn[index as usize] += 1);
+            assert_eq!(drawn.iter().sum::<u32>(), 100);
+            // 0.67 and 4 times an epoch.
+            assert!(drawn[..90].iter().all(|count| *count <= 1));
+            assert!(drawn[90..].iter().all(|count| *count == 4));
+            counts
+                .iter_mut()
+                .zip(drawn)
+                .for_each(|(sum, count)| *sum += count);
+        }
+        // 667 are expected; 75 are five standard deviations.
+        assert!(
+            counts[..90].iter().all(|count| (592..=742).contains(count)),
+            "{counts:?}"
+        );
+        let equal = Batches::new(&sizes, 8, 3).weighted(&[0.1; 100]);
+        let mut seen: Vec<u32> = equal.epoch(0).iter().flatten().copied().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
     }
 
     #[test]

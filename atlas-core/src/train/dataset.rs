@@ -28,6 +28,15 @@ pub trait Dataset<I>: Sync {
         format!("#{index}")
     }
 
+    /// How much each example counts, above zero; `None` if all count the same. With weights an epoch
+    /// has as many examples as without, and each as often as its weight is part of all weights.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn weights(&self) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+
     /// The size of every example, measured by `size`. A data set that knows the sizes gives them
     /// without reading all examples.
     ///

@@ -66,6 +66,28 @@ pub fn resume<M: ?Sized + AnyModel + Objective<Input: Send>>(
     training.go_on(model, data, observer)
 }
 
+/// An error unless every example has a weight that is a finite number above zero.
+fn check_weights<I>(data: &dyn Dataset<I>, weights: &[f64]) -> Result<()> {
+    if weights.len() != data.len() {
+        return Err(Error::new(format_args!(
+            "{} weights for {} examples",
+            weights.len(),
+            data.len()
+        )));
+    }
+    let wrong = weights
+        .iter()
+        .position(|weight| !(*weight > 0.0 && weight.is_finite()));
+    match wrong {
+        None => Ok(()),
+        Some(index) => Err(Error::new(format_args!(
+            "the weight {} of {} is not a finite number above zero",
+            weights[index],
+            data.name(index as u32)
+        ))),
+    }
+}
+
 /// Follows a run: shows progress, evaluates, saves, or stops it. `()` is one that does nothing.
 pub trait Observer<M: ?Sized> {
     /// Told once, before the first step. `training` is at the beginning of the run, or at the
@@ -174,6 +196,11 @@ impl<'a> Training<'a> {
             let tensors = network.tensors();
             tensors.map(|(name, tensor)| (format!("{}/{name}", network.name()), tensor.detach()))
         });
+        let mut batches = Batches::new(&sizes, run.params.batch, run.seed);
+        if let Some(weights) = data.weights()? {
+            check_weights(data, &weights)?;
+            batches = batches.weighted(&weights);
+        }
         Ok(Self {
             run,
             weights,
@@ -182,7 +209,7 @@ impl<'a> Training<'a> {
             buffers: buffers.collect(),
             is_repeatable: false,
             optimiser,
-            batches: Batches::new(&sizes, run.params.batch, run.seed),
+            batches,
             examples: data.len(),
             progress: Progress::default(),
         })

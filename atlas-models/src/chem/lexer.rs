@@ -133,6 +133,11 @@ pub(super) fn check_single_token(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether `text` is exactly one SMILES token.
+pub(crate) fn is_single_token(text: &str) -> bool {
+    check_single_token(text).is_ok()
+}
+
 const TOKEN: &str = "an atom, a bond, a branch, `.` or a ring closure";
 
 /// The kind and length of the token that starts `rest`, which is not empty.

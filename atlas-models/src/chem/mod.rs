@@ -21,12 +21,16 @@ mod grammar;
 mod lexer;
 mod library;
 mod smiles;
+mod standardise;
 mod validity;
 mod vocabulary;
 
 pub use error::{Error, Result};
+pub(crate) use lexer::is_single_token;
 pub use lexer::{Lexer, Token, TokenKind};
 pub use library::{Library, molecules};
 pub use smiles::Smiles;
-pub use validity::{MAX_LENGTH, canonical, is_valid};
+pub use standardise::{Standardisation, Standardise};
+pub use validity::{MAX_LENGTH, canonical, is_valid, similarity};
+pub(crate) use validity::{canonical_of, check_possible};
 pub use vocabulary::{END, PADDING, START, Tokens, Vocabulary};

@@ -70,6 +70,7 @@ enum Command {
     Decode(decode::Args),
     Sample(sample::Args),
     Interpolate(interpolate::Args),
+    Molecules(commands::molecules::Args),
     #[command(flatten)]
     OfAnyModel(OfAnyModel),
 }
@@ -119,6 +120,7 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
         Command::Decode(args) => decode::run(&args, registry),
         Command::Sample(args) => sample::run(&args, registry),
         Command::Interpolate(args) => interpolate::run(&args, registry),
+        Command::Molecules(args) => commands::molecules::run(&args, registry),
         Command::OfAnyModel(command) => command.run(registry),
     };
     exit_code(result)

@@ -1,17 +1,107 @@
 //! Reads a file of molecules for a command, and reports the rows that are refused or left out.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::chem::Standardise;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::model::check_known;
-use crate::cli::terminal::output;
-use crate::cli::terminal::text::count;
-use crate::data::{MemoryLimit, Molecules, Record, Rows, SkippedRow, SkippedRows};
+use crate::cli::output_file::OutputFile;
+use crate::cli::terminal::text::{count, grouped};
+use crate::cli::terminal::{interrupt, output, progress};
+use crate::data::{Column, MemoryLimit, Molecules, RowOptions, Rows, SkippedRows};
 use crate::models::MoleculeAutoencoder;
 
 /// Bad rows that are named; further ones are counted.
 const NAMED: usize = 20;
+
+/// What every command is told of a file of molecules.
+// A doc comment on it would take the place of the command's own.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RowArgs {
+    /// Column of the SMILES, by its name or its number from 1; of an SDF, a data field in place of
+    /// the structure [default: the one that is called smiles or, where there is none, the only one
+    /// in which every cell is SMILES]
+    #[arg(long, value_name = "COLUMN")]
+    pub smiles_column: Option<Column>,
+    /// Column of the names [default: the one that is called name, id or title; what follows the
+    /// SMILES where no delimiter separates them; of an SDF the title]
+    #[arg(long, value_name = "COLUMN")]
+    pub name_column: Option<Column>,
+    /// Draw molecules alike before they are used: some of spelling, largest-fragment, no-stereo,
+    /// no-atom-maps, canonical, separated by commas; or none [default: what the bundle was trained
+    /// on; none in a new training]
+    #[arg(long, value_name = "WAYS")]
+    pub standardise: Option<Standardise>,
+    /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Write every row that --skip-invalid leaves out, and why, to a CSV file
+    #[arg(long, value_name = "FILE", requires = "skip_invalid")]
+    pub skipped: Option<PathBuf>,
+}
+
+impl RowArgs {
+    /// How rows are read; `trained` is how the molecules were drawn that a bundle was trained on.
+    pub fn options(&self, trained: Option<&Standardise>) -> RowOptions {
+        RowOptions {
+            smiles_column: self.smiles_column.clone(),
+            name_column: self.name_column.clone(),
+            weight_column: None,
+            standardise: self
+                .standardise
+                .as_ref()
+                .or(trained)
+                .cloned()
+                .unwrap_or_default(),
+            keep_skipped: self.skipped.is_some(),
+        }
+    }
+
+    /// The molecules of a file that the model can represent.
+    ///
+    /// # Errors
+    /// If there are others and they are not to be left out, or none is left.
+    pub fn read(
+        &self,
+        path: &Path,
+        trained: Option<&Standardise>,
+        model: &dyn MoleculeAutoencoder,
+    ) -> Result<Molecules> {
+        let options = self.options(trained);
+        if self.standardise.is_none() && !options.standardise.is_empty() {
+            output::say(&format_args!(
+                "the molecules are drawn as those were that the bundle was trained on: {}",
+                options.standardise
+            ));
+        }
+        let mut data = read(path, options, MemoryLimit::default())?;
+        data.keep_representable(model)?;
+        self.settle(&data)?;
+        if data.is_empty() {
+            return Err(Failure::new(format_args!(
+                "{} holds no molecule that the model can represent",
+                data.source()
+            )));
+        }
+        Ok(data)
+    }
+
+    /// Reports the rows that are left out.
+    ///
+    /// # Errors
+    /// If they are not to be left out, or the file of them cannot be written.
+    pub fn settle(&self, data: &Molecules) -> Result {
+        let (source, skipped) = (data.source(), data.skipped());
+        if !self.skip_invalid {
+            refuse(source, skipped)?;
+        }
+        if let Some(path) = &self.skipped {
+            write_skipped(path, skipped)?;
+        }
+        report(data);
+        Ok(())
+    }
+}
 
 /// The name of what `path` leads to, for messages.
 pub fn source_name(path: &Path) -> String {
@@ -29,27 +119,25 @@ pub fn warn_of_terminal(path: &Path) {
     }
 }
 
-/// Opens a file that is read some rows at a time.
-pub fn open(path: &Path) -> Result<Rows> {
-    warn_of_terminal(path);
-    Ok(Rows::open(path)?)
-}
-
 /// Reads all molecules of a file. Rows that are not SMILES are left out.
-pub fn read(path: &Path, limit: MemoryLimit) -> Result<Molecules> {
+pub fn read(path: &Path, options: RowOptions, limit: MemoryLimit) -> Result<Molecules> {
     warn_of_terminal(path);
-    Ok(Molecules::read(path, limit)?)
-}
-
-/// The row, or why it is left out: the model cannot represent its molecule.
-pub fn check_row(model: &dyn MoleculeAutoencoder, row: Record) -> Result<Record, SkippedRow> {
-    match check_known(model, &row.smiles) {
-        Ok(()) => Ok(row),
-        Err(error) => Err(SkippedRow {
-            line: row.line,
-            why: error.to_string(),
-        }),
-    }
+    let bar = progress::reading(path.is_file(), "rows read");
+    let rows = Rows::open(path, options)?.watched_by(move |progress, rows| {
+        progress::show_read(&bar, rows, progress.share());
+        if interrupt::is_requested() {
+            return Err(atlas_core::Error::new("the reading was interrupted"));
+        }
+        Ok(())
+    });
+    Molecules::from_rows(rows, limit).map_err(|error| {
+        if interrupt::is_requested() {
+            let source = source_name(path);
+            Failure::Interrupted(format!("interrupted while {source} was read"))
+        } else {
+            error.into()
+        }
+    })
 }
 
 /// An error if there are bad rows.
@@ -63,7 +151,10 @@ pub fn refuse(source: &str, skipped: &SkippedRows) -> Result {
         .map(|row| format!("{source}:{}: {}", row.line, row.why))
         .collect();
     if count_of_all > problems.len() {
-        problems.push(format!("and {} more", count_of_all - problems.len()));
+        problems.push(format!(
+            "and {} more",
+            grouped(count_of_all - problems.len())
+        ));
     }
     let heading = if count_of_all > 1 {
         format!("{source}: {}\n  ", count(count_of_all, "bad row"))
@@ -76,8 +167,12 @@ pub fn refuse(source: &str, skipped: &SkippedRows) -> Result {
     )))
 }
 
-/// Says which rows were left out.
-pub fn report_skipped(source: &str, skipped: &SkippedRows) {
+/// Says which rows were left out, and what else is worth knowing of a file.
+pub fn report(data: &Molecules) {
+    let (source, skipped, impossible) = (data.source(), data.skipped(), data.impossible());
+    for remark in data.remarks() {
+        output::say(&format_args!("{source}: {remark}"));
+    }
     for row in skipped.first.iter().take(NAMED) {
         output::say(&format_args!("skipped {source}:{}: {}", row.line, row.why));
     }
@@ -87,4 +182,25 @@ pub fn report_skipped(source: &str, skipped: &SkippedRows) {
             count(skipped.count, "row")
         ));
     }
+    if let Some(row) = impossible.first.first() {
+        output::say(&format_args!(
+            "{source}: {} cannot exist and {} kept, the first in line {}: `{}`: {}",
+            count(impossible.count, "molecule"),
+            if impossible.count == 1 { "is" } else { "are" },
+            row.line,
+            row.text,
+            row.why
+        ));
+    }
+}
+
+/// Writes a table of rows that are left out.
+fn write_skipped(path: &Path, skipped: &SkippedRows) -> Result {
+    let mut output = OutputFile::create(path)?;
+    output.row(["row", "line", "text", "why"])?;
+    for row in &skipped.first {
+        let (number, line) = (row.row.to_string(), row.line.to_string());
+        output.row([&number, &line, &row.text, &row.why])?;
+    }
+    output.finish()
 }

@@ -151,6 +151,15 @@ impl OutputFile {
         writeln!(self.file, "{line}").map_err(|error| self.failure(error))
     }
 
+    /// Writes a row of a CSV table.
+    pub fn row<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> Result {
+        let mut row = csv::Writer::from_writer(&mut self.file);
+        let written = row.write_record(cells).map_err(io::Error::other);
+        let written = written.and_then(|()| row.flush());
+        drop(row);
+        written.map_err(|error| self.failure(error))
+    }
+
     /// Passes on the lines that are held back.
     pub fn flush(&mut self) -> Result {
         self.file.flush().map_err(|error| self.failure(error))

@@ -1,14 +1,17 @@
 //! The note on training in a bundle's provenance, which `train` writes and other commands read.
 
+use std::path::Path;
+
 use crate::metrics::Reconstruction;
 use atlas_core::Provenance;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::cli::failure::{Failure, Result};
+use crate::cli::molecules;
 use crate::cli::terminal::text::{count, percent};
-
-/// The source of the built-in molecules.
-const BUILT_IN: &str = "built-in";
+use crate::data::{BUILT_IN, MemoryLimit, Molecules, RowOptions, Split};
+use crate::models::MoleculeAutoencoder;
 
 /// The topic of the note.
 pub const TRAINING: &str = "training";
@@ -50,6 +53,9 @@ pub struct Data {
     pub molecules: usize,
     /// Rows that were left out.
     pub skipped: usize,
+    /// How the file was read, and the molecules drawn alike.
+    #[serde(default)]
+    pub rows: RowOptions,
 }
 
 /// The molecules that training did not see: drawn from the data by the seed.
@@ -63,6 +69,54 @@ impl TrainedOn {
     /// What the provenance says, if the model was trained by this program.
     pub fn of(provenance: &Provenance) -> Option<Self> {
         serde_json::from_value(provenance.notes().get(TRAINING)?.clone()).ok()
+    }
+
+    /// What tells these training molecules from those of another run.
+    pub fn id(&self) -> String {
+        let Self { data, held_out } = self;
+        format!("{} {} {}", data.digest, held_out.molecules, held_out.seed)
+    }
+
+    /// The molecules, read again: their digest says that they are the same. Those that the model
+    /// cannot represent were left out of the digest, too.
+    ///
+    /// # Errors
+    /// If they are not there any more, or others are.
+    pub fn read_again(&self, bundle: &Path, model: &dyn MoleculeAutoencoder) -> Result<Molecules> {
+        let (bundle, source) = (bundle.display(), &self.data.source);
+        let mut data = if self.data.source == BUILT_IN {
+            Molecules::built_in(MemoryLimit::default())?
+        } else {
+            let path = Path::new(source);
+            if !path.is_file() {
+                return Err(Failure::new(format_args!(
+                    "{bundle} was trained on {source}, which is not here"
+                )));
+            }
+            molecules::read(path, self.data.rows.clone(), MemoryLimit::default())?
+        };
+        data.keep_representable(model)?;
+        if data.digest()? == self.data.digest {
+            return Ok(data);
+        }
+        let why = if self.data.source == BUILT_IN {
+            format!(
+                "{bundle} was trained on the built-in molecules of atlas {}, which are not those of \
+                 this version",
+                model.provenance().atlas()
+            )
+        } else {
+            format!("{source} has changed since {bundle} was trained on it")
+        };
+        Err(Failure::new(why))
+    }
+
+    /// The molecules that training saw, and those that it did not.
+    ///
+    /// # Errors
+    /// Where [`read_again`](Self::read_again) fails.
+    pub fn split_again(&self, data: &Molecules) -> Result<Split> {
+        Ok(data.split(self.held_out.molecules, self.held_out.seed)?)
     }
 }
 

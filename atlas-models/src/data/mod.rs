@@ -4,12 +4,16 @@
 //! part to train on and a part to evaluate on; they may outgrow memory. [`LatentReader`] and
 //! [`LatentWriter`] read and write latents row by row.
 
+mod known;
 mod latents;
 mod molecules;
 mod rows;
+mod source;
 mod text_store;
 
+pub use known::{KnownMolecules, MoleculeKey};
 pub use latents::{LatentFormat, LatentReader, LatentRows, LatentWriter};
-pub use molecules::{Molecules, Split};
-pub use rows::{Record, Rows, SkippedRow, SkippedRows};
+pub use molecules::{BUILT_IN, Molecules, Split};
+pub use rows::{Column, Record, RowOptions, Rows, SkippedRow, SkippedRows};
+pub use source::Progress;
 pub use text_store::MemoryLimit;

@@ -1,7 +1,7 @@
 //! [`Molecules`]: all molecules of a file, checked, counted and split. The dataset that models
 //! train on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,19 +9,26 @@ use std::sync::Arc;
 use atlas_core::random::permutation;
 use atlas_core::train::Dataset;
 use atlas_core::{Error, Objective, Result};
+use rayon::prelude::*;
 
-use super::rows::{Record, Rows, SkippedRow, SkippedRows};
+use super::known::{KnownMolecules, MoleculeKey};
+use super::rows::{RawRow, Record, Row, RowOptions, Rows, SkippedRow, SkippedRows};
 use super::text_store::{MemoryLimit, TextStore, TextWriter};
-use crate::chem::{self, Smiles, Vocabulary};
+use crate::chem::{self, Smiles, Standardise, Vocabulary};
 
 /// Rows that are named in an error; further ones are counted.
 const NAMED_ROWS: usize = 20;
+/// Rows that are understood together, on every processor.
+const CHUNK: usize = 1 << 13;
+/// What the built-in molecules are called.
+pub const BUILT_IN: &str = "built-in";
 
 /// The molecules of a file, or some of them, in an order.
 ///
 /// They are checked and counted once, and read again when they are needed: their texts are held
-/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 24
-/// bytes of memory, and some more while they are split. Copies and [parts](Molecules::split) share the texts.
+/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 20
+/// bytes of memory, four more where rows have weights, and some more while they are split. Copies
+/// and [parts](Molecules::split) share the texts.
 ///
 /// Training draws its batches from them: they are a [`Dataset`].
 #[derive(Clone)]
@@ -41,7 +48,13 @@ struct MoleculeFile {
     texts: TextStore,
     /// The line and the row of each.
     places: Vec<[u32; 2]>,
+    /// How much each counts, where a column says so.
+    weights: Option<Vec<f32>>,
     tokens: BTreeSet<Box<str>>,
+    standardise: Standardise,
+    /// Molecules that cannot exist.
+    impossible: SkippedRows,
+    remarks: Vec<String>,
 }
 
 /// Molecules to train on, and molecules that training does not see.
@@ -50,6 +63,17 @@ pub struct Split {
     pub training: Molecules,
     /// What is put aside.
     pub held_out: Molecules,
+    /// Rows of molecules that are held out already: they are in neither part.
+    pub repeated: usize,
+    /// The molecules that are trained on, as a set.
+    pub trained_on: KnownMolecules,
+}
+
+/// What is known of a row when it was understood.
+struct Understood {
+    row: Row,
+    /// Why its molecule cannot exist.
+    impossible: Option<String>,
 }
 
 impl Molecules {
@@ -59,17 +83,36 @@ impl Molecules {
     /// # Errors
     /// If the file cannot be read, holds no molecule or more lines than a `u32` can number, or the
     /// temporary file cannot be written. A file of which no row is SMILES names them.
-    pub fn read(path: &Path, limit: MemoryLimit) -> Result<Self> {
-        Self::from_rows(Rows::open(path)?, limit)
+    pub fn read(path: &Path, options: RowOptions, limit: MemoryLimit) -> Result<Self> {
+        Self::from_rows(Rows::open(path, options)?, limit)
     }
 
     /// Reads all rows, as [`read`](Molecules::read) does.
     ///
     /// # Errors
     /// Where [`read`](Molecules::read) fails.
-    pub fn from_rows(rows: Rows, limit: MemoryLimit) -> Result<Self> {
-        let source = rows.source().to_owned();
-        Self::collect(source, rows, limit)
+    pub fn from_rows(mut rows: Rows, limit: MemoryLimit) -> Result<Self> {
+        let standardise = rows.standardise().clone();
+        let mut reading = Reading::new(rows.source(), &standardise, limit);
+        if rows.keeps_skipped() {
+            reading.skipped = SkippedRows::of_all();
+        }
+        let mut chunk = Vec::new();
+        loop {
+            while chunk.len() < CHUNK
+                && let Some(row) = rows.next_raw()?
+            {
+                chunk.push(row);
+            }
+            if chunk.is_empty() {
+                break;
+            }
+            let understand = |row| Understood::new(row, &standardise);
+            let understood: Vec<_> = chunk.par_drain(..).map(understand).collect();
+            reading.add(understood)?;
+        }
+        reading.remarks = rows.remarks()?;
+        reading.finish()
     }
 
     /// The built-in molecules ([`chem::Library`]), the line of each being its index from 1.
@@ -77,60 +120,21 @@ impl Molecules {
     /// # Errors
     /// If the temporary file cannot be written.
     pub fn built_in(limit: MemoryLimit) -> Result<Self> {
-        let rows = chem::molecules().enumerate().map(|(index, smiles)| {
-            Ok(Ok(Record {
-                line: index + 1,
-                row: index + 1,
-                smiles,
-                name: None,
-            }))
-        });
-        Self::collect("built-in".to_owned(), rows, limit)
-    }
-
-    fn collect(
-        source: String,
-        rows: impl Iterator<Item = Result<std::result::Result<Record, SkippedRow>>>,
-        limit: MemoryLimit,
-    ) -> Result<Self> {
-        let mut texts = TextWriter::new(limit);
-        let (mut places, mut tokens) = (Vec::new(), BTreeSet::new());
-        let mut skipped = SkippedRows::default();
-        for row in rows {
-            let record = match row? {
-                Ok(record) => record,
-                Err(row) => {
-                    skipped.push(row);
-                    continue;
-                }
-            };
-            let line = u32::try_from(record.line).map_err(|_| {
-                Error::new(format_args!("{source} has more than {} lines", u32::MAX))
-            })?;
-            // There are no more rows than lines.
-            places.push([line, record.row as u32]);
-            for token in record.smiles.tokens() {
-                if !tokens.contains(token) {
-                    tokens.insert(token.into());
-                }
-            }
-            texts.push(&text_of(&record))?;
-        }
-        if places.is_empty() {
-            return Err(no_molecule(&source, &skipped));
-        }
-        places.shrink_to_fit();
-        Ok(Self {
-            indices: (0..places.len() as u32).collect(),
-            file: Arc::new(MoleculeFile {
-                source,
-                texts: texts.finish()?,
-                places,
-                tokens,
-            }),
-            sizes: None,
-            skipped,
-        })
+        let mut reading = Reading::new(BUILT_IN, &Standardise::default(), limit);
+        let rows = chem::molecules()
+            .enumerate()
+            .map(|(index, smiles)| Understood {
+                row: Ok(Record {
+                    line: index + 1,
+                    row: index + 1,
+                    smiles,
+                    name: None,
+                    weight: None,
+                }),
+                impossible: None,
+            });
+        reading.add(rows)?;
+        reading.finish()
     }
 
     /// What messages call the file: its name, or `built-in`.
@@ -154,7 +158,23 @@ impl Molecules {
         &self.skipped
     }
 
-    /// The molecules, each with its line and name.
+    /// The rows of the file whose molecules are SMILES and cannot exist, because a valence is
+    /// impossible or an aromatic ring has no Kekulé structure. They are not left out.
+    pub fn impossible(&self) -> &SkippedRows {
+        &self.file.impossible
+    }
+
+    /// What a user should know of how the file was read.
+    pub fn remarks(&self) -> &[String] {
+        &self.file.remarks
+    }
+
+    /// What was done to each molecule when it was read.
+    pub fn standardise(&self) -> &Standardise {
+        &self.file.standardise
+    }
+
+    /// The molecules, each with its line, row and name.
     pub fn records(&self) -> impl Iterator<Item = Result<Record>> {
         let mut bytes = Vec::new();
         self.indices
@@ -182,6 +202,7 @@ impl Molecules {
         M: ?Sized + Objective<Input = Smiles>,
     {
         let (mut indices, mut sizes) = (Vec::new(), Vec::new());
+        let mut unknown = Vec::new();
         let mut bytes = Vec::new();
         for &index in &self.indices {
             let record = self.file.record(index, &mut bytes)?;
@@ -190,12 +211,10 @@ impl Molecules {
                     indices.push(index);
                     sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
                 }
-                Err(error) => self.skipped.push(SkippedRow {
-                    line: record.line,
-                    why: error.to_string(),
-                }),
+                Err(error) => unknown.push(SkippedRow::of(&record, error.to_string())),
             }
         }
+        self.skipped.extend(unknown);
         self.indices = indices;
         self.sizes = Some(sizes);
         Ok(())
@@ -217,23 +236,39 @@ impl Molecules {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// Puts `held_out` molecules aside, drawn by `seed`.
+    /// Puts `held_out` molecules aside, drawn by `seed`. A molecule that several rows hold, in
+    /// whatever spelling, is in one part alone: rows that repeat one that is held out are in
+    /// neither.
     ///
     /// # Errors
-    /// If nothing would be left to train on.
+    /// If nothing would be left to train on, or the temporary file cannot be read.
     pub fn split(&self, held_out: usize, seed: u64) -> Result<Split> {
-        if held_out >= self.len() {
+        let keys = self.keys()?;
+        let (mut training, mut aside) = (Vec::with_capacity(self.len()), Vec::new());
+        let mut held_out_keys = HashSet::new();
+        for place in permutation(self.len(), seed) {
+            if aside.len() < held_out && held_out_keys.insert(keys[place]) {
+                aside.push(place);
+            } else {
+                training.push(place);
+            }
+        }
+        training.retain(|&place| !held_out_keys.contains(&keys[place]));
+        if training.is_empty() || aside.len() < held_out {
             return Err(Error::new(format_args!(
-                "{} holds {} molecules: {held_out} cannot be held out and leave any to train on",
+                "{} holds {} molecules, {} of them distinct: {held_out} cannot be held out and \
+                 leave any to train on",
                 self.source(),
-                self.len()
+                self.len(),
+                KnownMolecules::new(keys).len()
             )));
         }
-        let order = permutation(self.len(), seed);
-        let (held_out, training) = order.split_at(held_out);
+        let repeated = self.len() - training.len() - aside.len();
         Ok(Split {
-            training: self.part(training),
-            held_out: self.part(held_out),
+            training: self.part(&training),
+            held_out: self.part(&aside),
+            repeated,
+            trained_on: KnownMolecules::new(training.iter().map(|&place| keys[place]).collect()),
         })
     }
 
@@ -244,6 +279,23 @@ impl Molecules {
         self.part(&places)
     }
 
+    /// What tells each molecule from others, however it is spelt.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn keys(&self) -> Result<Vec<MoleculeKey>> {
+        let mut keys = Vec::with_capacity(self.len());
+        let mut bytes = Vec::new();
+        for indices in self.indices.chunks(CHUNK) {
+            let mut texts = Vec::with_capacity(indices.len());
+            for &index in indices {
+                texts.push(self.file.text(index, &mut bytes)?.0.to_owned());
+            }
+            keys.par_extend(texts.par_iter().map(|text| MoleculeKey::of(text)));
+        }
+        Ok(keys)
+    }
+
     fn part(&self, places: &[usize]) -> Self {
         let of = |all: &Vec<u32>| places.iter().map(|&place| all[place]).collect();
         Self {
@@ -252,6 +304,102 @@ impl Molecules {
             sizes: self.sizes.as_ref().map(of),
             skipped: self.skipped.clone(),
         }
+    }
+}
+
+impl Understood {
+    fn new(row: RawRow, standardise: &Standardise) -> Self {
+        let row = row.read(standardise);
+        let smiles = row.as_ref().map(|record| &record.smiles).ok();
+        let impossible = smiles.and_then(|smiles| chem::check_possible(smiles).err());
+        Self {
+            impossible: impossible.map(|error| error.to_string()),
+            row,
+        }
+    }
+}
+
+/// Molecules that are being read.
+struct Reading {
+    source: String,
+    standardise: Standardise,
+    texts: TextWriter,
+    places: Vec<[u32; 2]>,
+    weights: Vec<f32>,
+    tokens: BTreeSet<Box<str>>,
+    skipped: SkippedRows,
+    impossible: SkippedRows,
+    remarks: Vec<String>,
+}
+
+impl Reading {
+    fn new(source: &str, standardise: &Standardise, limit: MemoryLimit) -> Self {
+        Self {
+            source: source.to_owned(),
+            standardise: standardise.clone(),
+            texts: TextWriter::new(limit),
+            places: Vec::new(),
+            weights: Vec::new(),
+            tokens: BTreeSet::new(),
+            skipped: SkippedRows::default(),
+            impossible: SkippedRows::default(),
+            remarks: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, rows: impl IntoIterator<Item = Understood>) -> Result<()> {
+        for Understood { row, impossible } in rows {
+            let record = match row {
+                Ok(record) => record,
+                Err(row) => {
+                    self.skipped.push(row);
+                    continue;
+                }
+            };
+            let line = u32::try_from(record.line).map_err(|_| {
+                Error::new(format_args!(
+                    "{} has more than {} lines",
+                    self.source,
+                    u32::MAX
+                ))
+            })?;
+            // There are no more rows than lines.
+            self.places.push([line, record.row as u32]);
+            self.weights
+                .extend(record.weight.map(|weight| weight as f32));
+            for token in record.smiles.tokens() {
+                if !self.tokens.contains(token) {
+                    self.tokens.insert(token.into());
+                }
+            }
+            self.texts.push(&text_of(&record))?;
+            if let Some(why) = impossible {
+                self.impossible.push(SkippedRow::of(&record, why));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Molecules> {
+        if self.places.is_empty() {
+            return Err(no_molecule(&self.source, &self.skipped));
+        }
+        self.places.shrink_to_fit();
+        Ok(Molecules {
+            indices: (0..self.places.len() as u32).collect(),
+            file: Arc::new(MoleculeFile {
+                source: self.source,
+                texts: self.texts.finish()?,
+                weights: (!self.weights.is_empty()).then_some(self.weights),
+                places: self.places,
+                tokens: self.tokens,
+                standardise: self.standardise,
+                impossible: self.impossible,
+                remarks: self.remarks,
+            }),
+            sizes: None,
+            skipped: self.skipped,
+        })
     }
 }
 
@@ -268,11 +416,13 @@ impl MoleculeFile {
     fn record(&self, index: u32, bytes: &mut Vec<u8>) -> Result<Record> {
         let (smiles, name) = self.text(index, bytes)?;
         let [line, row] = self.places[index as usize];
+        let weights = self.weights.as_ref();
         Ok(Record {
             line: line as usize,
             row: row as usize,
             smiles: Smiles::parse(smiles).map_err(Error::other)?,
             name: name.map(str::to_owned),
+            weight: weights.map(|weights| f64::from(weights[index as usize])),
         })
     }
 }
@@ -324,6 +474,15 @@ impl Dataset<Smiles> for Molecules {
         self.file.places[index as usize][0].to_string()
     }
 
+    /// Those of the column of weights, if there is one.
+    fn weights(&self) -> Result<Option<Vec<f64>>> {
+        let weights = self.file.weights.as_ref().map(|weights| {
+            let of = |&index: &u32| f64::from(weights[index as usize]);
+            self.indices.iter().map(of).collect()
+        });
+        Ok(weights)
+    }
+
     /// The sizes that [`Molecules::keep_representable`] noted, or those that `size` measures.
     fn sizes(&self, size: &dyn Fn(&Smiles) -> Result<usize>) -> Result<Vec<usize>> {
         if let Some(sizes) = &self.sizes {
@@ -357,7 +516,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<Molecules> {
         let text = Cursor::new(text.to_owned());
-        Molecules::from_rows(Rows::new(text, "test.smi"), limit(1 << 20))
+        let rows = Rows::new(text, "test.smi", RowOptions::default())?;
+        Molecules::from_rows(rows, limit(1 << 20))
     }
 
     fn smiles(molecules: &Molecules) -> Vec<Smiles> {
@@ -441,7 +601,7 @@ mod tests {
         let texts = ["CCO", "c1ccccc1", "C[N+](C)(C)C", "ClCCBr", "CCN"];
         assert_eq!(smiles(&all), texts.map(|text| Smiles::parse(text).unwrap()));
         for max_bytes in [0, 20, 1 << 20] {
-            let read = Molecules::read(&path, limit(max_bytes)).unwrap();
+            let read = Molecules::read(&path, RowOptions::default(), limit(max_bytes)).unwrap();
             assert_eq!(read.source(), path.display().to_string());
             assert_eq!(read.vocabulary().unwrap(), all.vocabulary().unwrap());
             assert_eq!(read.skipped(), all.skipped());
@@ -496,12 +656,15 @@ mod tests {
 
     #[test]
     fn a_split_keeps_every_molecule_once_and_depends_on_the_seed_alone() {
-        let molecules = parse(&"CCO\n".repeat(50)).unwrap();
+        let rows = (1..=50).map(|length| format!("{}\n", "C".repeat(length)));
+        let molecules = parse(&rows.collect::<String>()).unwrap();
         let lines = |molecules: &Molecules| -> Vec<usize> {
             let records = molecules.records().map(|record| record.unwrap().line);
             records.collect()
         };
-        let Split { training, held_out } = molecules.split(10, 7).unwrap();
+        let Split {
+            training, held_out, ..
+        } = molecules.split(10, 7).unwrap();
         let mut all = [lines(&training), lines(&held_out)].concat();
         all.sort_unstable();
         assert_eq!(
@@ -514,6 +677,40 @@ mod tests {
         assert!(molecules.split(50, 7).is_err());
         assert_eq!(lines(&held_out.first(3)), lines(&held_out)[..3]);
         assert_eq!(held_out.first(99).len(), 10);
+    }
+
+    #[test]
+    fn a_molecule_is_in_one_part_alone_however_often_and_in_whatever_spelling_it_comes() {
+        let chains = (1..=20).map(|length| "C".repeat(length));
+        let rows = chains.map(|chain| format!("{chain}O\n{chain}O\nO{chain}\n"));
+        let molecules = parse(&rows.collect::<String>()).unwrap();
+        for seed in 0..5 {
+            let split = molecules.split(5, seed).unwrap();
+            let keys = |part: &Molecules| part.keys().unwrap();
+            let held_out = KnownMolecules::new(keys(&split.held_out));
+            assert_eq!((split.held_out.len(), held_out.len()), (5, 5));
+            assert_eq!((split.training.len(), split.repeated), (45, 10));
+            let trained_on = keys(&split.training);
+            assert!(!trained_on.iter().any(|key| held_out.contains(*key)));
+            assert_eq!(split.trained_on, KnownMolecules::new(trained_on));
+        }
+        let error = molecules.split(20, 0).err().unwrap().to_string();
+        assert!(
+            error.contains("60 molecules, 20 of them distinct"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_exist_is_counted_and_kept() {
+        let molecules = parse("CCO\nCC(C)(C)(C)C five\nc1cccc1\n").unwrap();
+        let impossible = molecules.impossible();
+        assert_eq!((molecules.len(), impossible.count), (3, 2));
+        assert_eq!(impossible.first[0].line, 2);
+        assert!(
+            impossible.first[0].why.contains("valence"),
+            "{impossible:?}"
+        );
     }
 
     #[test]

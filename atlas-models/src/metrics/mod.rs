@@ -2,4 +2,4 @@
 
 mod reconstruction;
 
-pub use reconstruction::{Reconstruction, reconstruction};
+pub use reconstruction::{Reconstructed, Reconstruction, reconstruction};

@@ -2,6 +2,7 @@
 
 use atlas_core::train::Dataset;
 use atlas_core::{Decoder, Encoder, Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::chem::{self, Lexer, Smiles};
@@ -47,20 +48,57 @@ impl Reconstruction {
         share(self.tokens_right, self.tokens)
     }
 
-    fn add(&mut self, original: &Smiles, decoded: &str) {
+    fn add(&mut self, molecule: &Reconstructed<'_>) {
+        let Reconstructed {
+            original, decoded, ..
+        } = molecule;
         self.molecules += 1;
-        self.exact += usize::from(original.as_str() == decoded);
-        let valid = chem::is_valid(decoded);
-        self.valid += usize::from(valid);
-        self.canonical += usize::from(
-            original.as_str() == decoded || (valid && same_molecule(original.as_str(), decoded)),
-        );
+        self.exact += usize::from(molecule.is_exact());
+        self.valid += usize::from(molecule.valid);
+        self.canonical += usize::from(molecule.same);
         let mut tokens = Lexer::new(decoded).map_while(|token| token.ok());
         for token in original.tokens() {
             self.tokens += 1;
             self.tokens_right +=
                 usize::from(tokens.next().is_some_and(|decoded| decoded.text == token));
         }
+    }
+}
+
+/// What became of one molecule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconstructed<'a> {
+    /// The molecule that was encoded.
+    pub original: &'a Smiles,
+    /// What its latent was decoded to.
+    pub decoded: &'a str,
+    /// Whether that is a valid molecule.
+    pub valid: bool,
+    /// Whether it is the same molecule, in whatever spelling.
+    pub same: bool,
+}
+
+impl<'a> Reconstructed<'a> {
+    fn new(original: &'a Smiles, decoded: &'a str) -> Self {
+        let is_exact = original.as_str() == decoded;
+        let form = chem::canonical(decoded);
+        let same = |form| chem::canonical(original.as_str()).is_ok_and(|original| original == form);
+        Self {
+            original,
+            decoded,
+            valid: form.is_ok(),
+            same: is_exact || form.is_ok_and(same),
+        }
+    }
+
+    /// Whether it came back as the same string.
+    pub fn is_exact(&self) -> bool {
+        self.original.as_str() == self.decoded
+    }
+
+    /// [`chem::similarity`] of what came back; `None` if either is no valid molecule.
+    pub fn similarity(&self) -> Option<f64> {
+        chem::similarity(self.original.as_str(), self.decoded).ok()
     }
 }
 
@@ -72,14 +110,8 @@ fn share(part: usize, whole: usize) -> f64 {
     }
 }
 
-fn same_molecule(left: &str, right: &str) -> bool {
-    match (chem::canonical(left), chem::canonical(right)) {
-        (Ok(left), Ok(right)) => left == right,
-        _ => false,
-    }
-}
-
-/// Encodes and decodes `molecules`; `progress` is told how many are done.
+/// Encodes and decodes `molecules`; `each` is told of every one, in their order, and its error ends
+/// the work.
 ///
 /// # Errors
 /// If a molecule cannot be read, the model cannot represent it, or the model gives another number
@@ -87,7 +119,7 @@ fn same_molecule(left: &str, right: &str) -> bool {
 pub fn reconstruction<M>(
     model: &M,
     molecules: &dyn Dataset<Smiles>,
-    progress: &mut dyn FnMut(usize),
+    each: &mut dyn FnMut(&Reconstructed<'_>) -> Result<()>,
 ) -> Result<Reconstruction>
 where
     M: ?Sized + Encoder<Input = Smiles> + Decoder<Output = String>,
@@ -105,10 +137,15 @@ where
                 decoded.len()
             )));
         }
-        for (original, decoded) in batch.iter().zip(&decoded) {
-            result.add(original, decoded);
+        let pairs: Vec<_> = batch.iter().zip(&decoded).collect();
+        let judged: Vec<_> = pairs
+            .into_par_iter()
+            .map(|(original, decoded)| Reconstructed::new(original, decoded))
+            .collect();
+        for molecule in &judged {
+            result.add(molecule);
+            each(molecule)?;
         }
-        progress(result.molecules);
     }
     Ok(result)
 }
@@ -120,7 +157,8 @@ mod tests {
     fn of(pairs: &[(&str, &str)]) -> Reconstruction {
         let mut result = Reconstruction::default();
         for (original, decoded) in pairs {
-            result.add(&Smiles::parse(original).unwrap(), decoded);
+            let original = Smiles::parse(original).unwrap();
+            result.add(&Reconstructed::new(&original, decoded));
         }
         result
     }

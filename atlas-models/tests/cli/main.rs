@@ -4,6 +4,7 @@ mod evaluate;
 mod generate;
 mod help;
 mod import;
+mod input;
 mod inspect;
 mod interrupt;
 mod latents;

@@ -1,21 +1,23 @@
 //! `atlas evaluate`: how well a model reconstructs molecules.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use atlas_core::Error;
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
+use super::train::RunFolder;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::molecules;
+use crate::cli::molecules::{self, RowArgs};
+use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{grouped, percent};
 use crate::cli::terminal::values::path_json;
-use crate::cli::terminal::{output, progress};
+use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{TrainedOn, molecules_of, scores_json};
-use crate::data::{MemoryLimit, Molecules};
-use crate::metrics::{Reconstruction, reconstruction};
+use crate::data::{KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split};
+use crate::metrics::{Reconstructed, Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
@@ -27,45 +29,89 @@ Examples:
 /// Measure how many molecules survive encoding and decoding
 ///
 /// Molecules that the model has seen say little. Of the molecules that a bundle was trained on, which
-/// are recognised by their digest, only those that were held out are evaluated.
+/// are recognised by their digest, only those that were held out are evaluated. Of other molecules it
+/// is said how many were trained on, in whatever spelling.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
-    /// SMILES file, - for standard input [default: what the bundle was trained on, if it is still
-    /// there]
-    #[arg(long, value_name = "FILE")]
+    /// Molecules: SMILES, one a line and optionally followed by a name; a table (.csv, .tsv); an
+    /// SDF; each of them also as .gz or .zst; - is standard input [default: what the bundle was
+    /// trained on, if it is still there]
+    #[arg(short = 'i', long, visible_alias = "input", value_name = "FILE")]
     data: Option<PathBuf>,
+    /// What the bundle was trained on, to tell how many of the evaluated molecules it has seen
+    /// [default: what BUNDLE.run remembers of it, or the file that the bundle names]
+    #[arg(long, value_name = "FILE")]
+    train: Option<PathBuf>,
     /// Evaluate every molecule, also those that the model was trained on
     #[arg(long)]
     all: bool,
     /// Evaluate no more than the first N molecules
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
-    /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
-    #[arg(long)]
-    skip_invalid: bool,
+    /// Write what became of each molecule to a CSV file: its row, line and name, what it was decoded
+    /// to, whether that is the same string, the same molecule and valid, Tanimoto's similarity of the
+    /// two, and whether it was trained on
+    #[arg(long, value_name = "FILE")]
+    per_molecule: Option<PathBuf>,
+    #[command(flatten)]
+    rows: RowArgs,
     /// Print a JSON object with every count and share
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
+    let mut table = args
+        .per_molecule
+        .as_deref()
+        .map(OutputFile::create)
+        .transpose()?;
+    match &table {
+        Some(table) => table.watch_interrupts()?,
+        None => interrupt::watch_for_bars()?,
+    }
     let model = models.load(&args.bundle)?;
     let trained_on = TrainedOn::of(model.provenance());
     let data = match &args.data {
-        Some(path) => read(path, &*model, args.skip_invalid)?,
+        Some(path) => {
+            let trained = trained_on
+                .as_ref()
+                .map(|known| &known.data.rows.standardise);
+            args.rows.read(path, trained, &*model)?
+        }
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    molecules::report_skipped(data.source(), data.skipped());
     let mut chosen = choose(&data, trained_on.as_ref(), args.all)?;
     if let Some(limit) = args.limit {
         chosen.molecules = chosen.molecules.first(limit);
     }
-    let scores = evaluate(&*model, &chosen.molecules)?;
+    let seen = match chosen.trained_on.take() {
+        Some(known) => Some(known),
+        None => known(args, trained_on.as_ref(), &*model)?,
+    };
+    if seen.is_none() {
+        output::say(
+            &"whether training saw these molecules is not known: --train names what it saw",
+        );
+    }
+    let seen = seen
+        .map(|seen| Seen::new(&seen, &chosen.molecules))
+        .transpose()?;
+    let scores = evaluate(&*model, &chosen.molecules, seen.as_ref(), table.as_mut())?;
+    if let Some(table) = table {
+        table.finish()?;
+    }
     if !args.json {
-        return output::print(&to_text(args, data.source(), chosen.part, &scores));
+        return output::print(&to_text(
+            args,
+            data.source(),
+            &chosen,
+            seen.as_ref(),
+            &scores,
+        ));
     }
     let mut object = json!({
         "bundle": path_json(&args.bundle),
@@ -73,6 +119,8 @@ pub fn run(args: &Args, models: &Models) -> Result {
         "data": data.source(),
         "part": chosen.part,
         "skipped": data.skipped().count,
+        "impossible": data.impossible().count,
+        "trained_on": seen.map(|seen| seen.count),
     });
     if let Value::Object(members) = &mut object {
         members.extend(scores_json(&scores));
@@ -80,64 +128,21 @@ pub fn run(args: &Args, models: &Models) -> Result {
     output::print_json(&object)
 }
 
-/// The molecules of a file that the model can represent; others are an error unless they are to be
-/// skipped.
-fn read(path: &Path, model: &dyn MoleculeAutoencoder, skip_invalid: bool) -> Result<Molecules> {
-    let mut data = molecules::read(path, MemoryLimit::default())?;
-    data.keep_representable(model)?;
-    if !skip_invalid {
-        molecules::refuse(data.source(), data.skipped())?;
-    }
-    if data.is_empty() {
-        return Err(Failure::new(format_args!(
-            "{} holds no molecule that the model can represent",
-            data.source()
-        )));
-    }
-    Ok(data)
-}
-
-/// The molecules that the bundle was trained on, known by their digest.
+/// The molecules that the bundle was trained on.
 fn read_again(
     bundle: &Path,
     trained_on: Option<&TrainedOn>,
     model: &dyn MoleculeAutoencoder,
 ) -> Result<Molecules> {
-    let bundle = bundle.display();
-    let refused = |why: &dyn Display| Failure::new(format_args!("{why}; name molecules by --data"));
-    let Some(TrainedOn { data: known, .. }) = trained_on else {
-        return Err(refused(&format_args!(
-            "{bundle} does not say what it was trained on"
-        )));
-    };
-    let mut built_in = Molecules::built_in(MemoryLimit::default())?;
-    if known.source == built_in.source() {
-        // Training has left out, and not digested, what the model cannot represent.
-        built_in.keep_representable(model)?;
-        if known.digest == built_in.digest()? {
-            return Ok(built_in);
-        }
-        return Err(refused(&format_args!(
-            "{bundle} was trained on the built-in molecules of atlas {}, which are not those of \
-             this version",
-            model.provenance().atlas()
-        )));
-    }
-    let path = Path::new(&known.source);
-    if !path.is_file() {
-        return Err(refused(&format_args!(
-            "{bundle} was trained on {}, which is not here",
-            known.source
-        )));
-    }
-    let data = read(path, model, known.skipped > 0)?;
-    if data.digest()? != known.digest {
-        return Err(refused(&format_args!(
-            "{} has changed since {bundle} was trained on it",
-            known.source
-        )));
-    }
-    Ok(data)
+    let known = trained_on.ok_or_else(|| {
+        let bundle = bundle.display();
+        Failure::new(format_args!("{bundle} does not say what it was trained on"))
+    });
+    let data = known.and_then(|known| known.read_again(bundle, model));
+    data.map_err(|failure| match failure {
+        Failure::Error(error) => Failure::new(format_args!("{error}; name molecules by --data")),
+        other => other,
+    })
 }
 
 /// Molecules to evaluate.
@@ -145,24 +150,31 @@ struct Chosen {
     molecules: Molecules,
     /// `held-out` or `all`.
     part: &'static str,
+    /// What was trained on, where it is known from the same file.
+    trained_on: Option<KnownMolecules>,
 }
 
 /// The part that was held out of the data that the model was trained on, all of other data.
 fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result<Chosen> {
-    let everything = || Chosen {
-        molecules: data.clone(),
-        part: "all",
-    };
     let digest = data.digest()?;
     let Some(known) = trained_on.filter(|known| known.data.digest == digest) else {
-        return Ok(everything());
+        return Ok(Chosen {
+            molecules: data.clone(),
+            part: "all",
+            trained_on: None,
+        });
     };
+    let Split {
+        held_out,
+        trained_on,
+        ..
+    } = known.split_again(data)?;
     if all {
-        output::say(&format_args!(
-            "the model has seen most of these molecules: it was trained on {}",
-            data.source()
-        ));
-        return Ok(everything());
+        return Ok(Chosen {
+            molecules: data.clone(),
+            part: "all",
+            trained_on: Some(trained_on),
+        });
     }
     if known.held_out.molecules == 0 {
         return Err(Failure::new(format_args!(
@@ -170,22 +182,139 @@ fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result
             data.source()
         )));
     }
-    let split = data.split(known.held_out.molecules, known.held_out.seed)?;
     Ok(Chosen {
-        molecules: split.held_out,
+        molecules: held_out,
         part: "held-out",
+        trained_on: Some(trained_on),
     })
 }
 
-fn evaluate(model: &dyn MoleculeAutoencoder, molecules: &Molecules) -> Result<Reconstruction> {
-    let bar = progress::counter(Some(molecules.len()), "molecules");
-    Ok(reconstruction(model, molecules, &mut |done| {
-        bar.set_position(done as u64)
-    })?)
+/// The molecules that the bundle was trained on, if they are still known.
+fn known(
+    args: &Args,
+    trained_on: Option<&TrainedOn>,
+    model: &dyn MoleculeAutoencoder,
+) -> Result<Option<KnownMolecules>> {
+    if let Some(path) = &args.train {
+        let rows = trained_on.map_or_else(RowOptions::default, |known| known.data.rows.clone());
+        let all = molecules::read(path, rows, MemoryLimit::default())?;
+        let mut data = all.clone();
+        data.keep_representable(model)?;
+        return Ok(Some(match trained_on {
+            // Of the very file that the bundle names, training saw a part.
+            Some(known) if known.data.digest == data.digest()? => {
+                known.split_again(&data)?.trained_on
+            }
+            _ => KnownMolecules::new(all.keys()?),
+        }));
+    }
+    let Some(known) = trained_on else {
+        return Ok(None);
+    };
+    let remembered = RunFolder::training_molecules(&args.bundle);
+    if let Some(remembered) = KnownMolecules::load(&remembered, &known.id())? {
+        return Ok(Some(remembered));
+    }
+    // A file that is not there any more, or has changed, says nothing.
+    let again = known.read_again(&args.bundle, model);
+    let again = again.and_then(|data| known.split_again(&data));
+    Ok(again.ok().map(|split| split.trained_on))
 }
 
-fn to_text(args: &Args, source: &str, part: &str, result: &Reconstruction) -> String {
-    let part = if part == "all" { "" } else { "held-out " };
+/// Which of the evaluated molecules were trained on.
+struct Seen {
+    molecules: Vec<bool>,
+    count: usize,
+}
+
+impl Seen {
+    fn new(known: &KnownMolecules, molecules: &Molecules) -> Result<Self> {
+        let keys = molecules.keys()?;
+        let molecules: Vec<bool> = keys.into_iter().map(|key| known.contains(key)).collect();
+        Ok(Self {
+            count: molecules.iter().filter(|seen| **seen).count(),
+            molecules,
+        })
+    }
+}
+
+fn evaluate(
+    model: &dyn MoleculeAutoencoder,
+    molecules: &Molecules,
+    seen: Option<&Seen>,
+    mut table: Option<&mut OutputFile>,
+) -> Result<Reconstruction> {
+    let bar = progress::counter(Some(molecules.len()), "molecules");
+    let mut records = molecules.records();
+    let mut failed = None;
+    let mut done = 0;
+    if let Some(table) = &mut table {
+        table.row(HEADER)?;
+    }
+    let scores = reconstruction(model, molecules, &mut |molecule| {
+        if let Some(table) = &mut table
+            && let Some(record) = records.next()
+        {
+            let seen = seen.map(|seen| seen.molecules[done]);
+            let written = table.row(row(&record?, molecule, seen));
+            let written = written.and_then(|()| table.check_interrupt());
+            written.map_err(|failure| {
+                failed = Some(failure);
+                Error::new("the table cannot be written")
+            })?;
+        }
+        done += 1;
+        bar.set_position(done as u64);
+        Ok(())
+    });
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(scores?),
+    }
+}
+
+/// The columns of `--per-molecule`.
+const HEADER: [&str; 10] = [
+    "row",
+    "line",
+    "name",
+    "smiles",
+    "decoded",
+    "exact",
+    "same",
+    "valid",
+    "tanimoto",
+    "trained_on",
+];
+
+/// The cells of a molecule. What is not known is empty.
+fn row(record: &Record, molecule: &Reconstructed<'_>, seen: Option<bool>) -> [String; 10] {
+    let similarity = molecule.similarity();
+    [
+        record.row.to_string(),
+        record.line.to_string(),
+        record.name.clone().unwrap_or_default(),
+        molecule.original.to_string(),
+        molecule.decoded.to_owned(),
+        molecule.is_exact().to_string(),
+        molecule.same.to_string(),
+        molecule.valid.to_string(),
+        similarity.map_or(String::new(), |similarity| format!("{similarity:.4}")),
+        seen.map_or(String::new(), |seen| seen.to_string()),
+    ]
+}
+
+fn to_text(
+    args: &Args,
+    source: &str,
+    chosen: &Chosen,
+    seen: Option<&Seen>,
+    result: &Reconstruction,
+) -> String {
+    let part = match chosen.part {
+        "all" => "",
+        _ => "held-out ",
+    };
     let what = molecules_of(source, result.molecules, part);
     let heading = output::heading(&format!("{} on {what}", args.bundle.display()));
     let mut table = Table::new(&[], [1]);
@@ -221,5 +350,13 @@ fn to_text(args: &Args, source: &str, part: &str, result: &Reconstruction) -> St
         [result.tokens_right, result.tokens],
         "tokens came back in their place",
     );
+    if let Some(seen) = seen {
+        row(
+            "seen",
+            seen.count as f64 / result.molecules.max(1) as f64,
+            [seen.count, result.molecules],
+            "are molecules that training saw",
+        );
+    }
     format!("{heading}\n{}", table.render(None))
 }

@@ -8,6 +8,7 @@ pub mod import;
 pub mod inspect;
 pub mod interpolate;
 pub mod models;
+pub mod molecules;
 pub mod params;
 pub mod sample;
 pub mod train;

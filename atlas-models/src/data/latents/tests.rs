@@ -31,6 +31,7 @@ fn record(name: Option<&str>) -> Record {
         row: 3,
         smiles: Smiles::parse("CCO").unwrap(),
         name: name.map(str::to_owned),
+        weight: None,
     }
 }
 

@@ -23,6 +23,7 @@ use observer::{SavedEpoch, TrainingObserver};
 use plan::Plan;
 
 pub use args::Args;
+pub use run_folder::RunFolder;
 
 pub fn run(args: &Args, models: &Models) -> Result {
     let (plan, mut model) = Plan::new(args, models)?;

@@ -158,7 +158,7 @@ impl<'a> TrainingObserver<'a> {
             return Ok(None);
         }
         Ok(Some(HeldOutScores {
-            reconstruction: reconstruction(model, &molecules, &mut |_| {})?,
+            reconstruction: reconstruction(model, &molecules, &mut |_| Ok(()))?,
             mean: mean_loss(model, &molecules, &self.plan.run)?,
         }))
     }

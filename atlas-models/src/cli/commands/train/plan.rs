@@ -18,8 +18,9 @@ use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
+use crate::cli::terminal::text::count;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn};
-use crate::data::{MemoryLimit, Molecules, Split};
+use crate::data::{MemoryLimit, Molecules, RowOptions, Split};
 use crate::models::MoleculeAutoencoder;
 use atlas_core::train::Run;
 
@@ -192,15 +193,26 @@ impl Plan {
         };
         let split = problems.take(split(model, &mut data, held_out, settings.skip_invalid));
         let split = problems.into_result(PREVENTED, split)?;
-        molecules::report_skipped(data.source(), data.skipped());
+        molecules::report(&data);
         let data = Data {
             source: data.source().to_owned(),
             digest: data.digest()?,
             molecules: data.len(),
             skipped: data.skipped().count,
+            rows: RowOptions::default(),
         };
+        let trained_on = TrainedOn { data, held_out };
+        let folder = open_folder()?;
+        let remembered = RunFolder::training_molecules(&out);
+        split.trained_on.save(&remembered, &trained_on.id())?;
+        if split.repeated > 0 {
+            output::say(&format_args!(
+                "{} of molecules that are held out already: they are in neither part",
+                count(split.repeated, "row")
+            ));
+        }
         Ok(Self {
-            trained_on: TrainedOn { data, held_out },
+            trained_on,
             settings_note: settings_note(model, &run, &settings),
             training: split.training,
             held_out: split.held_out,
@@ -210,7 +222,7 @@ impl Plan {
             run,
             settings,
             out,
-            folder: open_folder()?,
+            folder,
         })
     }
 }
@@ -301,7 +313,7 @@ fn read(args: &Args, settings: &Settings) -> Result<Molecules> {
     let Some(path) = &settings.data else {
         return Ok(Molecules::built_in(limit)?);
     };
-    let data = molecules::read(path, limit)?;
+    let data = molecules::read(path, RowOptions::default(), limit)?;
     if !settings.skip_invalid {
         molecules::refuse(data.source(), data.skipped())?;
     }

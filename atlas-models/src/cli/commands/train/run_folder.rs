@@ -32,6 +32,11 @@ impl RunFolder {
         folder.join("checkpoint")
     }
 
+    /// The path of the set of training molecules in the run folder of a bundle.
+    pub fn training_molecules(bundle: &Path) -> PathBuf {
+        Self::beside(bundle).join("training-molecules")
+    }
+
     /// Opens the folder, created if there is none, and keeps other runs out of it.
     ///
     /// # Errors

@@ -1,0 +1,331 @@
+//! Rows of text: cells that a delimiter separates, or a SMILES and what follows it.
+
+use std::io::{BufRead, Read};
+
+use atlas_core::{Error, Result};
+use csv::ByteRecord;
+
+use super::RawRow;
+use super::columns::{Column, Columns, Wanted, called_smiles};
+use crate::chem::{self, Smiles};
+
+/// Rows by which the columns are known.
+const SAMPLED: usize = 1000;
+/// A line of more bytes is no line of text.
+const LONGEST: u64 = 1 << 20;
+/// What can separate cells. None of them can be part of a SMILES.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// How cells are separated: by a delimiter, or by white space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Delimited(u8),
+    Words,
+}
+
+impl Shape {
+    /// The shape of a text that begins with `sample`, in a file of that ending.
+    pub fn of(sample: &str, ending: &str) -> Self {
+        let mut lines = sample.lines().filter(|line| !line.trim().is_empty());
+        let first = lines.next().unwrap_or_default();
+        let count = |delimiter: u8| first.bytes().filter(|byte| *byte == delimiter).count();
+        match ending {
+            "tsv" | "tab" => return Self::Delimited(b'\t'),
+            "csv" => {
+                // The last of equals, hence the comma.
+                let most = DELIMITERS.into_iter().rev().max_by_key(|&it| count(it));
+                return Self::Delimited(most.unwrap_or(b','));
+            }
+            _ => {}
+        }
+        let names_smiles = |delimiter: &u8| {
+            let shape = Self::Delimited(*delimiter);
+            let header = shape.sample(first, true);
+            count(*delimiter) > 0
+                && header
+                    .first()
+                    .is_some_and(|cells| called_smiles(cells) != Ok(None))
+        };
+        let word = first.split_ascii_whitespace().next().unwrap_or_default();
+        let separates = |delimiter: &u8| match delimiter {
+            b'\t' => count(b'\t') > 0 && Smiles::parse(word).is_err() && !is_header(first),
+            delimiter => word.as_bytes().contains(delimiter),
+        };
+        let found = DELIMITERS.into_iter().find(names_smiles);
+        let found = found.or_else(|| DELIMITERS.into_iter().find(separates));
+        found.map_or(Self::Words, Self::Delimited)
+    }
+
+    /// The first rows, of which the last may be cut off unless the text is whole.
+    pub fn sample(self, text: &str, is_whole: bool) -> Vec<Vec<String>> {
+        let end = if is_whole {
+            text.len()
+        } else {
+            text.rfind('\n').unwrap_or(0)
+        };
+        let text = &text[..end];
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        match self {
+            Self::Words => lines
+                .take(SAMPLED)
+                .map(|line| line.split_ascii_whitespace().map(str::to_owned).collect())
+                .collect(),
+            Self::Delimited(delimiter) => reader(text.as_bytes(), delimiter)
+                .records()
+                .map_while(|record| record.ok())
+                .filter(|record| !is_empty(record.iter().map(str::as_bytes)))
+                .take(SAMPLED)
+                .map(|record| record.iter().map(|cell| cell.trim().to_owned()).collect())
+                .collect(),
+        }
+    }
+
+    /// The columns of a text of which these are the first rows.
+    pub fn columns(
+        self,
+        rows: &[Vec<String>],
+        wanted: &Wanted,
+    ) -> std::result::Result<Columns, String> {
+        if self != Self::Words || wanted.smiles.is_some() {
+            return Columns::find(rows, wanted);
+        }
+        // The first word of a row is its SMILES, whatever else could be.
+        let has_header = rows
+            .first()
+            .is_some_and(|cells| is_header(&cells.join(" ")));
+        if has_header {
+            return Columns::find(rows, wanted);
+        }
+        let first = Wanted {
+            smiles: Some(Column::Number(1)),
+            ..wanted.clone()
+        };
+        Ok(Columns {
+            has_header: false,
+            remark: None,
+            ..Columns::find(rows, &first)?
+        })
+    }
+}
+
+/// Whether a line of words is the header of a list of SMILES.
+fn is_header(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace().map(str::to_owned);
+    words
+        .next()
+        .is_some_and(|word| called_smiles(&[word]) == Ok(Some(0)))
+}
+
+fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(from)
+}
+
+fn is_empty<'a>(mut cells: impl Iterator<Item = &'a [u8]>) -> bool {
+    cells.all(|cell| cell.trim_ascii().is_empty())
+}
+
+/// Rows of text, the header left out.
+pub struct Lines {
+    from: Cells,
+    source: String,
+    columns: Columns,
+    /// Cells of the first row, which the others must have, too.
+    width: Option<usize>,
+    /// Whether all that follows the SMILES is its name.
+    rest_is_name: bool,
+    skips_header: bool,
+}
+
+enum Cells {
+    Words {
+        from: Box<dyn BufRead>,
+        line: usize,
+        bytes: Vec<u8>,
+    },
+    Delimited {
+        from: csv::Reader<Box<dyn BufRead>>,
+        record: ByteRecord,
+    },
+}
+
+impl Lines {
+    pub fn new(from: Box<dyn BufRead>, source: &str, shape: Shape, columns: Columns) -> Self {
+        let rest_is_name = shape == Shape::Words
+            && columns.smiles == 0
+            && columns
+                .name
+                .is_none_or(|name| name == 1 && columns.has_header)
+            && columns.weight.is_none();
+        Self {
+            from: match shape {
+                Shape::Words => Cells::Words {
+                    from,
+                    line: 0,
+                    bytes: Vec::new(),
+                },
+                Shape::Delimited(delimiter) => Cells::Delimited {
+                    from: reader(from, delimiter),
+                    record: ByteRecord::new(),
+                },
+            },
+            source: source.to_owned(),
+            skips_header: columns.has_header,
+            columns,
+            width: None,
+            rest_is_name,
+        }
+    }
+
+    /// Whether names are what follows SMILES on their lines.
+    pub fn rest_is_name(&self) -> bool {
+        self.rest_is_name && !self.columns.has_header
+    }
+
+    /// The next row that holds something.
+    pub fn next(&mut self) -> Result<Option<RawRow>> {
+        loop {
+            let Some(line) = self.read()? else {
+                return Ok(None);
+            };
+            if self.is_blank() {
+                continue;
+            }
+            if std::mem::take(&mut self.skips_header) {
+                if let Cells::Delimited { record, .. } = &self.from {
+                    self.width = Some(record.len());
+                }
+                continue;
+            }
+            let mut row = RawRow {
+                line,
+                ..RawRow::default()
+            };
+            if let Err(why) = self.understand(&mut row) {
+                row.why = Some(why);
+            }
+            return Ok(Some(row));
+        }
+    }
+
+    /// Reads the next line; its number, or none at the end.
+    fn read(&mut self) -> Result<Option<usize>> {
+        match &mut self.from {
+            Cells::Words { from, line, bytes } => {
+                bytes.clear();
+                let read = from.take(LONGEST).read_until(b'\n', bytes);
+                let read = read.map_err(|error| Error::io("read", &self.source, error))?;
+                *line += usize::from(read > 0);
+                if read as u64 == LONGEST {
+                    return Err(Error::new(format_args!(
+                        "{}:{line}: a line of more than {LONGEST} bytes: not a text of molecules",
+                        self.source
+                    )));
+                }
+                Ok((read > 0).then_some(*line))
+            }
+            Cells::Delimited { from, record } => {
+                let read = from.read_byte_record(record);
+                let read = read.map_err(|error| match error.into_kind() {
+                    csv::ErrorKind::Io(error) => Error::io("read", &self.source, error),
+                    other => Error::new(format_args!("{}: {other:?}", self.source)),
+                })?;
+                let line = record.position().map_or(0, csv::Position::line);
+                Ok(read.then_some(line as usize))
+            }
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        match &self.from {
+            Cells::Words { bytes, .. } => bytes.trim_ascii().is_empty(),
+            Cells::Delimited { record, .. } => is_empty(record.iter()),
+        }
+    }
+
+    fn cell(&self, place: usize) -> std::result::Result<String, String> {
+        let cell = match &self.from {
+            Cells::Words { bytes, .. } => bytes
+                .split(u8::is_ascii_whitespace)
+                .filter(|cell| !cell.is_empty())
+                .nth(place),
+            Cells::Delimited { record, .. } => record.get(place),
+        };
+        let cell = cell.ok_or_else(|| format!("there is no column {}", place + 1))?;
+        let text =
+            std::str::from_utf8(cell).map_err(|_| format!("column {} is not UTF-8", place + 1))?;
+        Ok(text.trim().to_owned())
+    }
+
+    fn understand(&mut self, row: &mut RawRow) -> std::result::Result<(), String> {
+        if let Cells::Delimited { record, .. } = &self.from {
+            let width = *self.width.get_or_insert(record.len());
+            if record.len() != width {
+                return Err(format!(
+                    "{} columns, where the first row has {width}",
+                    record.len()
+                ));
+            }
+        }
+        let (smiles, extension) = split_extension(&self.cell(self.columns.smiles)?);
+        row.text = smiles;
+        if row.text.is_empty() {
+            return Err("the column of SMILES is empty".to_owned());
+        }
+        row.has_extension = extension;
+        check_tokens(&row.text)?;
+        if let Some(place) = self.columns.weight {
+            row.weight = Some(self.cell(place)?);
+        }
+        match (&self.from, self.columns.name) {
+            (Cells::Words { bytes, .. }, _) if self.rest_is_name => {
+                let line = std::str::from_utf8(bytes)
+                    .map_err(|error| format!("byte {}: not UTF-8", error.valid_up_to()))?
+                    .trim_ascii();
+                check_tokens(line)?;
+                let (_, rest) = line
+                    .split_once(|character: char| character.is_ascii_whitespace())
+                    .unwrap_or((line, ""));
+                let (name, extension) = without_extension(rest.trim_ascii());
+                row.name = Some(name.to_owned());
+                row.has_extension |= extension;
+            }
+            (_, Some(place)) => row.name = Some(self.cell(place)?),
+            (_, None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// A cell of SMILES without ChemAxon's extension (`CCO |w:1.0|`), and whether it had one.
+fn split_extension(cell: &str) -> (String, bool) {
+    match cell.split_once(|character: char| character.is_ascii_whitespace()) {
+        Some((smiles, rest)) if rest.trim_ascii().starts_with('|') => (smiles.to_owned(), true),
+        _ => (cell.to_owned(), false),
+    }
+}
+
+/// A name without ChemAxon's extension before it, and whether it had one.
+fn without_extension(rest: &str) -> (&str, bool) {
+    let end = rest.strip_prefix('|').and_then(|rest| rest.find('|'));
+    end.map_or((rest, false), |end| (rest[end + 2..].trim_ascii(), true))
+}
+
+/// An error if a line is one molecule whose tokens are separated by blanks.
+fn check_tokens(line: &str) -> std::result::Result<(), String> {
+    let mut words = line.split_ascii_whitespace();
+    let is_spaced = words.clone().nth(1).is_some() && words.all(chem::is_single_token);
+    if !is_spaced {
+        return Ok(());
+    }
+    let joined: String = line.split_ascii_whitespace().collect();
+    match Smiles::parse(&joined) {
+        Ok(_) => Err(format!(
+            "tokens that blanks separate: without the blanks it is `{joined}`"
+        )),
+        Err(_) => Ok(()),
+    }
+}

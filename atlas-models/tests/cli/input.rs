@@ -1,0 +1,222 @@
+//! Files of molecules as users have them, for every command that reads some.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{MOLECULES, Scene};
+
+/// What a shell prints that runs `atlas` in the folder of a scene.
+#[track_caller]
+fn shell(scene: &Scene, script: &str) -> String {
+    let atlas = env!("CARGO_BIN_EXE_atlas");
+    let output = Command::new("bash")
+        .args(["-c", &script.replace("atlas ", &format!("{atlas} "))])
+        .current_dir(scene.path("."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_same_molecules_have_the_same_latents_from_whatever_file_they_come() {
+    let scene = Scene::trained();
+    let expected = scene.atlas("encode bundle -i tiny.smi").success();
+    let latents = |text: &str| -> Vec<String> {
+        let places = [0, 1, 2];
+        let cells = text.lines().skip(1).map(|line| {
+            let cells = line.split(',').enumerate();
+            let kept = cells.filter(|(place, _)| !places.contains(place));
+            kept.map(|(_, cell)| cell).collect::<Vec<_>>().join(",")
+        });
+        cells.collect()
+    };
+    let table: String = MOLECULES
+        .iter()
+        .enumerate()
+        .map(|(row, smiles)| format!("m{row};{row}.5;\"{smiles}\"\r\n"))
+        .collect();
+    scene.write("table.csv", format!("id;activity;Smiles\r\n{table}"));
+    scene.write("returns.smi", MOLECULES.join("\r"));
+    for command in [
+        "atlas encode bundle -i table.csv",
+        "atlas encode bundle -i returns.smi",
+        "gzip -k tiny.smi && atlas encode bundle --data tiny.smi.gz",
+        "cat tiny.smi.gz | atlas encode bundle",
+        "atlas encode bundle -i <(zcat tiny.smi.gz)",
+        "mkfifo fifo && (cat table.csv > fifo &) && atlas encode bundle -i fifo --smiles-column Smiles",
+    ] {
+        let found = shell(&scene, command);
+        assert_eq!(latents(&found), latents(&expected), "{command}");
+    }
+}
+
+#[test]
+fn a_bad_row_is_known_before_any_molecule_is_encoded_and_named_in_a_pipe_as_in_a_file() {
+    let scene = Scene::trained();
+    let rows = format!("{}CCO[Xe]\n", "CCO\n".repeat(3000));
+    scene.write("late.smi", &rows);
+    let error = scene.atlas("encode bundle -i late.smi -o z.npy").failure();
+    assert!(
+        error.starts_with("late.smi:3001: byte 3: `[Xe]` is not in the vocabulary"),
+        "{error}"
+    );
+    assert!(!scene.path("z.npy").exists());
+    let error = scene.atlas_reading("encode bundle", &rows).failure();
+    assert!(
+        error.starts_with("standard input:3001: byte 3: `[Xe]`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn rows_that_are_left_out_are_written_to_a_file_with_their_reasons() {
+    let scene = Scene::trained();
+    scene.write(
+        "some.csv",
+        "smiles,name\nCCO,a\nCQ,b\nCC[Xe],c\nCCN,d\nCC\n",
+    );
+    let output =
+        scene.atlas("encode bundle -i some.csv -o z.csv --skip-invalid --skipped skipped.csv");
+    output.success();
+    let text = String::from_utf8(scene.read("skipped.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(lines[0], "row,line,text,why");
+    assert!(lines[1].starts_with("2,3,CQ,"), "{text}");
+    assert!(lines[2].starts_with("3,4,CC[Xe],"), "{text}");
+    assert!(lines[3].starts_with("5,6,"), "{text}");
+    let usage = scene.atlas("encode bundle -i some.csv --skipped skipped.csv");
+    assert_eq!(usage.code, Some(2));
+}
+
+#[test]
+fn what_was_not_read_of_a_file_is_said() {
+    let scene = Scene::trained();
+    for (rows, said) in [
+        (
+            "CCO |w:1.0| a\nCCN\n",
+            "the extensions (`|…|`) of 1 SMILES are not read",
+        ),
+        (
+            "CCO CO\nCCN amine\nCC ethane\n",
+            "1 of 3 names are SMILES, such as `CO` in line 1",
+        ),
+        (
+            "CCO\nCC(C)(C)(C)C\n",
+            "1 molecule cannot exist and is kept, the first in line 2",
+        ),
+    ] {
+        scene.write("odd.smi", rows);
+        let output = scene.atlas("encode bundle -i odd.smi");
+        assert!(output.stderr.contains(said), "{output:?}");
+        output.success();
+    }
+    for (rows, why) in [
+        ("CCO CCN\nCC CCC\n", "rows of several molecules"),
+        ("C C O\n", "tokens that blanks separate"),
+        ("id,mol\n1,CCO\n", "column 2 (`mol`, …) in 1 of 2 rows"),
+    ] {
+        scene.write("odd.csv", rows);
+        scene.write("odd.smi", rows);
+        for command in [
+            "encode bundle -i",
+            "evaluate bundle --data",
+            "train --out new --data",
+        ] {
+            let file = if why.contains("column 2") {
+                "odd.csv"
+            } else {
+                "odd.smi"
+            };
+            let output = scene.atlas(&format!("{command} {file}"));
+            assert!(output.stderr.contains(why), "{output:?}");
+            assert_ne!(output.code, Some(0));
+        }
+    }
+}
+
+#[test]
+fn molecules_that_were_trained_on_are_known_one_by_one() {
+    let scene = Scene::trained();
+    let training = scene.atlas("molecules bundle --part training").success();
+    let held_out = scene.atlas("molecules bundle").success();
+    assert_eq!(
+        (training.lines().count(), held_out.lines().count()),
+        (20, 4)
+    );
+    // Ethanol in another spelling is the molecule that was trained on, or held out.
+    let some: String = training
+        .lines()
+        .take(5)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    scene.write("other.smi", format!("{some}{held_out}CCCO\n"));
+    let seen = |more: &str| {
+        let command = format!("evaluate bundle --data other.smi --json{more}");
+        scene.atlas(&command).json()["trained_on"].clone()
+    };
+    assert_eq!(seen(""), json!(5));
+    assert_eq!(seen(" --train tiny.smi"), json!(5));
+    // The run folder remembers it where the file is gone.
+    fs::rename(scene.path("tiny.smi"), scene.path("away.smi")).unwrap();
+    assert_eq!(seen(""), json!(5));
+    fs::remove_dir_all(scene.path("bundle.run")).unwrap();
+    assert_eq!(seen(""), Value::Null);
+    assert_eq!(seen(" --train away.smi"), json!(5));
+    let output = scene.atlas("evaluate bundle --data other.smi");
+    assert!(
+        output.stderr.contains("--train names what it saw"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn what_became_of_each_molecule_is_written_to_a_table() {
+    let scene = Scene::trained();
+    scene.write("named.smi", "CCO ethanol\n\nCCN \"amine, primary\"\n");
+    let scores = scene
+        .atlas("evaluate bundle --data named.smi --per-molecule table.csv --json")
+        .json();
+    assert_eq!(scores["molecules"], 2);
+    let mut table = csv::Reader::from_path(scene.path("table.csv")).unwrap();
+    let header: Vec<_> = table.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(
+        header,
+        [
+            "row",
+            "line",
+            "name",
+            "smiles",
+            "decoded",
+            "exact",
+            "same",
+            "valid",
+            "tanimoto",
+            "trained_on"
+        ]
+    );
+    let rows: Vec<_> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 2);
+    let start: Vec<&str> = rows[1].iter().take(4).collect();
+    assert_eq!(start, ["2", "3", "\"amine, primary\"", "CCN"]);
+    for row in &rows {
+        assert_eq!(&row[5] == "true", row[3] == row[4]);
+        if &row[6] == "true" {
+            assert_eq!(&row[8], "1.0000");
+        }
+    }
+}
+
+#[test]
+fn the_built_in_molecules_can_be_written_and_read() {
+    let scene = Scene::new();
+    scene.atlas("molecules -o built-in.smi").success();
+    let text = String::from_utf8(scene.read("built-in.smi")).unwrap();
+    assert_eq!(
+        text.lines().count(),
+        atlas_models::chem::Library::new().len()
+    );
+}
