@@ -55,7 +55,7 @@ pub use build::{Network, NetworkBuilder};
 pub use bundle::{Bundle, NetworkFile, StoredTensor};
 pub use error::{Error, Problem, Result};
 pub use interface::{Decoder, Encoder, Loss, LossWeight, Objective, Predictor, Sampler, Step};
-pub use model::{AnyModel, AtlasModel, CreateOptions, Golden, LoadOptions, Model};
+pub use model::{AnyModel, AtlasModel, CreateOptions, Golden, Growth, LoadOptions, Model};
 pub use params::{Choice, ParamValue, Params};
 pub use random::Draws;
 pub use registry::{RegisteredModel, Registry};

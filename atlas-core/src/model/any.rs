@@ -4,7 +4,8 @@
 use candle_core::{DType, Device, Var};
 use serde_json::Value;
 
-use super::{AtlasModel, Model, golden, transfer};
+use super::transfer::{self, Growth};
+use super::{AtlasModel, Model, golden};
 use crate::build::Network;
 use crate::error::{Error, Result};
 use crate::params::ParamValue;
@@ -58,6 +59,19 @@ pub trait AnyModel: sealed::Sealed {
     /// If a network or tensor is missing, left over or another; the message lists all that is
     /// wrong, and the model is as it was.
     fn take_from(&mut self, source: &Snapshot, networks: &[&str]) -> Result<()>;
+
+    /// Starts from the weights of a smaller model, such as one that knows fewer tokens. A tensor
+    /// whose dimensions are equal, or have [grown](Growth), begins with the other model's values and
+    /// keeps its initial ones beyond them: the embedding of an old token is taken, that of a new one
+    /// is fresh.
+    ///
+    /// The provenance notes what [`take_from`](AnyModel::take_from) does, and the tensors that have
+    /// grown.
+    ///
+    /// # Errors
+    /// Those of [`take_from`](AnyModel::take_from), for every tensor that differs by more than the
+    /// growth.
+    fn grow_from(&mut self, source: &Snapshot, networks: &[&str], growth: Growth) -> Result<()>;
 
     /// The model without its type, to [save](Snapshot::save) or to look at. Its tensors share
     /// memory with the model: training on changes both.
@@ -187,7 +201,11 @@ impl<T: AtlasModel> AnyModel for Model<T> {
     }
 
     fn take_from(&mut self, source: &Snapshot, networks: &[&str]) -> Result<()> {
-        transfer::take_from(self, source, networks)
+        transfer::take_from(self, source, networks, None)
+    }
+
+    fn grow_from(&mut self, source: &Snapshot, networks: &[&str], growth: Growth) -> Result<()> {
+        transfer::take_from(self, source, networks, Some(growth))
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

@@ -18,6 +18,7 @@ pub use create::CreateOptions;
 pub use golden::{Golden, GoldenFns};
 pub use load::LoadOptions;
 pub(crate) use load::load;
+pub use transfer::Growth;
 
 use crate::build::{Declared, Network, NetworkBuilder};
 use crate::bundle::Bundle;

@@ -1,6 +1,6 @@
 //! Starting from the weights of another model: tensors are taken over network by network.
 
-use candle_core::Var;
+use candle_core::{Tensor, Var};
 use serde_json::json;
 
 use super::{AtlasModel, Model};
@@ -12,11 +12,38 @@ use crate::tensors;
 /// The topic of the note in the provenance.
 const NOTE: &str = "started_from";
 
+/// A size that a model has more of than the one that it starts from, such as the number of its
+/// tokens: every dimension of a tensor that is `from` there and `to` here has grown at its end.
+///
+/// ```
+/// use atlas_core::Growth;
+///
+/// let two_more_tokens = Growth { from: 30, to: 32 };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// The size in the other model.
+    pub from: usize,
+    /// The size in this model.
+    pub to: usize,
+}
+
+impl Growth {
+    fn explains(self, own: &Tensor, theirs: &Tensor) -> bool {
+        let mut sizes = own.dims().iter().zip(theirs.dims());
+        own.dtype() == theirs.dtype()
+            && own.rank() == theirs.rank()
+            && self.from < self.to
+            && sizes.all(|(own, theirs)| own == theirs || (*own, *theirs) == (self.to, self.from))
+    }
+}
+
 /// Takes the tensors of these networks over, or of all if none is named.
 pub(super) fn take_from<T: AtlasModel>(
     model: &mut Model<T>,
     source: &Snapshot,
     networks: &[&str],
+    growth: Option<Growth>,
 ) -> Result<()> {
     let digest = source.digest()?;
     let mut migrated = source.clone();
@@ -36,6 +63,7 @@ pub(super) fn take_from<T: AtlasModel>(
         })
         .collect();
     let mut moves = Vec::new();
+    let mut grown = Vec::new();
     for network in model
         .networks
         .iter()
@@ -55,7 +83,12 @@ pub(super) fn take_from<T: AtlasModel>(
                     "the model was loaded for inference: its tensors cannot be set".to_owned()
                 }
                 Some(theirs) if theirs.shape() == own.shape() && theirs.dtype() == own.dtype() => {
-                    moves.push((Var::from_tensor(own)?, theirs));
+                    moves.push((Var::from_tensor(own)?, theirs.detach()));
+                    continue;
+                }
+                Some(theirs) if growth.is_some_and(|growth| growth.explains(own, theirs)) => {
+                    moves.push((Var::from_tensor(own)?, grow(theirs, own)?));
+                    grown.push(path);
                     continue;
                 }
                 Some(theirs) => {
@@ -74,17 +107,27 @@ pub(super) fn take_from<T: AtlasModel>(
     Report::from_iter(problems).into_result(Error::mismatch)?;
     // Nothing has been changed so far, and nothing fails from here on but a device.
     for (own, theirs) in moves {
-        own.set(&theirs.detach().to_device(own.device())?)?;
+        own.set(&theirs.to_device(own.device())?)?;
     }
     let (taken, fresh): (Vec<&str>, Vec<&str>) =
         T::NETWORKS.iter().partition(|name| is_taken(name));
-    let note = json!({
+    let mut note = json!({
         "model": source.model,
         "version": source.version,
         "digest": digest,
         "taken": taken,
         "fresh": fresh,
     });
+    if growth.is_some() {
+        note["grown"] = json!(grown);
+    }
     model.provenance.note(NOTE, note);
     Ok(())
+}
+
+/// The tensor with what `own` has beyond it.
+fn grow(theirs: &Tensor, own: &Tensor) -> Result<Tensor> {
+    let theirs = theirs.detach().to_device(own.device())?;
+    let ranges: Vec<_> = theirs.dims().iter().map(|&size| 0..size).collect();
+    Ok(own.detach().slice_assign(&ranges, &theirs)?)
 }

@@ -17,7 +17,7 @@ use atlas_core::prelude::*;
 use atlas_core::train::{
     Control, EpochReport, Observer, Run, TrainParams, Training, resume, train,
 };
-use atlas_core::{Bundle, Checkpoint, Registry, Snapshot};
+use atlas_core::{Bundle, Checkpoint, Growth, Registry, Snapshot};
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 use candle_nn::{
     BatchNorm, Dropout, Init, Linear, Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear,

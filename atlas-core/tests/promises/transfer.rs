@@ -119,3 +119,42 @@ fn what_cannot_be_taken_is_listed_and_nothing_is_changed() {
         .to_string();
     assert!(error.contains("loaded for inference"), "{error}");
 }
+
+#[test]
+fn a_model_that_has_grown_begins_with_what_the_other_knew() {
+    let source: Model<Source> = create();
+    let mut target: Model<Target> = create();
+    let fresh = weight(&target, "head");
+    let growth = Growth { from: 2, to: 5 };
+    target
+        .grow_from(&source.snapshot().unwrap(), &[], growth)
+        .unwrap();
+    let (known, head) = (weight(&source, "head"), weight(&target, "head"));
+    assert_eq!(head[..known.len()], known);
+    assert_eq!(head[known.len()..], fresh[known.len()..]);
+    assert_eq!(weight(&target, "encoder"), weight(&source, "encoder"));
+    assert_eq!(
+        target.provenance().notes()["started_from"]["grown"],
+        serde_json::json!(["head/bias", "head/weight"])
+    );
+}
+
+#[test]
+fn what_differs_by_more_than_the_growth_is_refused() {
+    let source: Model<Source> = create();
+    let mut target: Model<Target> = create();
+    let digest = target.digest().unwrap();
+    let snapshot = source.snapshot().unwrap();
+    for (from, to) in [(2, 4), (3, 5), (5, 2)] {
+        let error = target.grow_from(&snapshot, &[], Growth { from, to });
+        let error = error.unwrap_err().to_string();
+        let line = "`head/bias`: the model has F32 [5]; F32 [2] there";
+        assert!(error.contains(line), "{error}");
+    }
+    // A model does not lose what the other knew.
+    let mut smaller: Model<Source> = create();
+    let growth = Growth { from: 5, to: 2 };
+    let larger = target.snapshot().unwrap();
+    smaller.grow_from(&larger, &[], growth).unwrap_err();
+    assert_eq!(target.digest().unwrap(), digest);
+}
