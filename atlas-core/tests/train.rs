@@ -8,7 +8,7 @@ use std::time::Duration;
 use atlas_core::prelude::*;
 use atlas_core::train::{
     CheckpointSummary, Control, Dataset, EpochReport, Observer, Outcome, Run, StepReport, Stopped,
-    TrainParams, Training, mean_loss, resume, train,
+    TrainParams, Training, extend, mean_loss, resume, train,
 };
 use atlas_core::{Bundle, Checkpoint, Error, Result};
 use candle_core::{Device, Tensor};
@@ -547,6 +547,136 @@ fn a_run_that_stops_after_any_step_ends_as_if_it_had_not() {
         let (all, later) = (losses(&notes), losses(&later));
         assert_eq!(later, all[all.len() - later.len()..], "{step}");
     }
+}
+
+/// Keeps the model and the state of training after every epoch.
+struct Keep<'a>(&'a Path);
+
+impl Observer<Model<Regression>> for Keep<'_> {
+    fn on_epoch(
+        &mut self,
+        model: &mut Model<Regression>,
+        _: &EpochReport,
+        training: &Training<'_>,
+    ) -> Result<Control> {
+        let mut snapshot = model.snapshot()?;
+        snapshot.checkpoint = Some(training.checkpoint()?);
+        snapshot.save(self.0)?;
+        Ok(Control::Continue)
+    }
+}
+
+/// What a run that has ended leaves.
+fn ended(path: &Path, run: &Run) -> (Model<Regression>, Checkpoint) {
+    train(
+        &mut model(Between::Nothing),
+        &examples(),
+        run,
+        &mut Keep(path),
+    )
+    .unwrap();
+    let loaded = Regression::load_with(path, LoadOptions::new().trainable(true)).unwrap();
+    let checkpoint = Bundle::open(path).unwrap().checkpoint().unwrap().unwrap();
+    (loaded, checkpoint)
+}
+
+fn of_epochs(epochs: usize) -> Run {
+    let mut run = run();
+    run.params.epochs = epochs;
+    run
+}
+
+#[test]
+fn a_run_that_has_ended_goes_on_with_the_schedule_of_the_longer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let (mut model, checkpoint) = ended(&path, &of_epochs(2));
+    let longer = of_epochs(4);
+    let mut notes = Notes::default();
+    let outcome = extend(&mut model, &examples(), &longer, &checkpoint, &mut notes).unwrap();
+    assert_eq!(
+        (outcome.steps, outcome.epochs, outcome.stopped),
+        (28, 4, Stopped::Finished)
+    );
+    let rates: Vec<f64> = notes.steps.iter().map(|step| step.learning_rate).collect();
+    let expected = (14..28).map(|step| longer.params.rate(step, step as f64 / 28.0));
+    assert_eq!(rates, expected.collect::<Vec<_>>());
+    // Equal extensions give equal models, and the run that is extended is that run still.
+    let (mut again, checkpoint) = ended(&path, &of_epochs(2));
+    extend(&mut again, &examples(), &longer, &checkpoint, &mut ()).unwrap();
+    assert_eq!(again.digest().unwrap(), model.digest().unwrap());
+    let error = resume(&mut again, &examples(), &longer, &checkpoint, &mut ());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("`params.epochs` = 4: the run was begun with 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_that_is_extended_before_it_ends_is_the_longer_one_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let (mut model, checkpoint) = stopped_after(3, &path, &of_epochs(2));
+    let mut notes = Notes::default();
+    let longer = of_epochs(3);
+    extend(&mut model, &examples(), &longer, &checkpoint, &mut notes).unwrap();
+    assert_eq!(notes.steps.len(), 18);
+    let first = &notes.steps[0];
+    assert_eq!(
+        (first.step, first.learning_rate),
+        (4, longer.params.rate(3, 3.0 / 21.0))
+    );
+}
+
+#[test]
+fn a_run_is_not_extended_to_limits_that_it_has_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let (mut model, checkpoint) = ended(&path, &of_epochs(2));
+    let run = Run {
+        max_time: Some(Duration::from_nanos(1)),
+        ..of_epochs(2)
+    };
+    let error = extend(&mut model, &examples(), &run, &checkpoint, &mut ());
+    let error = error.unwrap_err().to_string();
+    for part in [
+        "`epochs` = 2: expected at least 3, as the run has done 2",
+        "`max_time` = 0.000000001 s: expected more than the ",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // Nothing but the limits may be others.
+    let mut run = of_epochs(3);
+    run.params.batch = 4;
+    let error = extend(&mut model, &examples(), &run, &checkpoint, &mut ());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("`params.batch` = 4: the run was begun with 8"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_whose_time_was_up_goes_on_with_the_next_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let run = Run {
+        max_time: Some(Duration::from_nanos(1)),
+        ..of_epochs(3)
+    };
+    let (mut model, checkpoint) = ended(&path, &run);
+    let summary = CheckpointSummary::of(&checkpoint).unwrap();
+    assert_eq!(
+        (summary.steps, summary.epoch, summary.stopped),
+        (1, 2, Some(Stopped::TimeUp))
+    );
+    let longer = Run {
+        max_time: None,
+        ..of_epochs(3)
+    };
+    let outcome = extend(&mut model, &examples(), &longer, &checkpoint, &mut ()).unwrap();
+    assert_eq!((outcome.steps, outcome.stopped), (15, Stopped::Finished));
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Turns a run (settings, progress, the optimiser's moments) into a [`Checkpoint`] and back.
 
+use std::time::Duration;
+
 use candle_core::Tensor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::progress::Progress;
 use super::report::Stopped;
+use super::run::{LIMITS, Run};
 use crate::bundle;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::snapshot::Checkpoint;
 use crate::tensors::Tensors;
 
@@ -24,6 +27,8 @@ pub struct CheckpointSummary {
     pub steps: u64,
     /// The epoch under way, from 1; the one after the last where all are done.
     pub epoch: usize,
+    /// Time in steps.
+    pub elapsed: Duration,
     /// Why the run ended, if it did.
     pub stopped: Option<Stopped>,
 }
@@ -38,8 +43,33 @@ impl CheckpointSummary {
         Ok(Self {
             steps: progress.steps,
             epoch: progress.epoch,
+            elapsed: progress.elapsed,
             stopped: progress.stopped,
         })
+    }
+
+    /// Why the run cannot [`extend`](super::extend) to the limits of `run`: the `epochs` or the
+    /// `max_time` that it has reached. Empty if it can.
+    pub fn limit_problems(&self, run: &Run) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let epochs = run.params.epochs;
+        if epochs < self.epoch {
+            let expected = format!(
+                "expected at least {}, as the run has done {}",
+                self.epoch,
+                self.epoch - 1
+            );
+            problems.push(Problem::new("epochs", expected).with_found(epochs.to_string()));
+        }
+        if let Some(limit) = run.max_time.filter(|limit| *limit <= self.elapsed) {
+            let expected = format!(
+                "expected more than the {:.1} s that the run has trained for",
+                self.elapsed.as_secs_f64()
+            );
+            let found = format!("{} s", limit.as_secs_f64());
+            problems.push(Problem::new("max_time", expected).with_found(found));
+        }
+        problems
     }
 }
 
@@ -74,7 +104,8 @@ pub(super) fn store<'a>(
     Ok(checkpoint)
 }
 
-/// The progress of `run` and the moments of its variables `vars`, for a model of these tensors.
+/// The progress of `run` and the moments of its variables `vars`, for a model of these tensors. The
+/// limits of the run may be others than it was begun with if it is `extended`.
 ///
 /// # Errors
 /// If the checkpoint is of another run; the message says all that differs.
@@ -83,6 +114,7 @@ pub(super) fn restore(
     run: &Value,
     tensors: &Tensors,
     vars: &[&str],
+    extended: bool,
 ) -> Result<(Progress, Vec<(Tensor, Tensor)>)> {
     let state = state_of(checkpoint)?;
     let mut differences = Vec::new();
@@ -93,8 +125,16 @@ pub(super) fn restore(
         let why = "the model has other weights than it was made with: load both from one bundle";
         differences.push(why.to_owned());
     }
+    let mut begun = state["run"].clone();
+    if extended {
+        for limit in LIMITS {
+            if let Some((begun, given)) = begun.pointer_mut(limit).zip(run.pointer(limit)) {
+                *begun = given.clone();
+            }
+        }
+    }
     for (name, given) in run.as_object().into_iter().flatten() {
-        compare(name, &state["run"][name], given, &mut differences);
+        compare(name, &begun[name], given, &mut differences);
     }
     let known = |name: &str| {
         let name = name.strip_prefix(MEAN).or(name.strip_prefix(SQUARE));

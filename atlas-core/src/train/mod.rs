@@ -4,7 +4,8 @@
 //! loss that rise, gradient clipping, AdamW, and the check that every variable got a gradient. An
 //! [`Observer`] is told of every step and epoch; it shows progress, evaluates, saves, and can make a
 //! [checkpoint](Training::checkpoint) after any step. [`resume`] goes on from a checkpoint and ends
-//! with the model that the run would have ended with, to the bit.
+//! with the model that the run would have ended with, to the bit; [`extend`] goes on for longer than
+//! the run was begun for.
 //!
 //! | to | see |
 //! |---|---|
@@ -79,4 +80,4 @@ pub use held_out::{MeanLoss, mean_loss};
 pub use params::{Schedule, TrainParams};
 pub use report::{Control, EpochReport, Outcome, StepReport, Stopped};
 pub use run::Run;
-pub use training::{Observer, Training, resume, train};
+pub use training::{Observer, Training, extend, resume, train};

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::interface::LossWeight;
 use crate::params::ParamValue;
 
+/// What of [`Run::record`] a run can be extended by, as JSON pointers.
+pub(super) const LIMITS: [&str; 2] = ["/params/epochs", "/max_seconds"];
+
 /// The settings of one run of training.
 #[derive(Clone, Debug, Default)]
 pub struct Run {

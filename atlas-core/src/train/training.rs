@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::adamw::AdamW;
 use super::batches::Batches;
-use super::checkpoint;
+use super::checkpoint::{self, CheckpointSummary};
 use super::dataset::Dataset;
 use super::prefetch::{Batch, with_batches};
 use super::progress::Progress;
 use super::report::{Control, EpochReport, Outcome, StepReport, Stopped};
 use super::run::Run;
 use super::step::{self, Failure};
-use crate::error::{Error, Result};
+use crate::error::{Error, Report, Result};
 use crate::interface::{LossWeight, Objective, Step};
 use crate::model::AnyModel;
 use crate::random;
@@ -62,7 +62,33 @@ pub fn resume<M: ?Sized + AnyModel + Objective<Input: Send>>(
     observer: &mut dyn Observer<M>,
 ) -> Result<Outcome> {
     let mut training = Training::new(model, data, run)?;
-    training.restore(checkpoint)?;
+    training.restore(checkpoint, false)?;
+    training.go_on(model, data, observer)
+}
+
+/// Goes on with a run, ended or not, to other limits than it was begun with: to the `epochs` and the
+/// `max_time` of `run`, both counted from the beginning.
+///
+/// The schedules are those of the whole run: at half of the new epochs a cosine is at half of its
+/// height, so that the learning rate of a run that has ended rises again, to where the longer run
+/// would have it. Moments, seeds and the order of the examples go on. After an epoch that the time
+/// limit cut short comes the next one.
+///
+/// # Errors
+/// If the run has [reached](CheckpointSummary::limit_problems) these limits, and where [`resume`]
+/// fails.
+pub fn extend<M: ?Sized + AnyModel + Objective<Input: Send>>(
+    model: &mut M,
+    data: &dyn Dataset<M::Input>,
+    run: &Run,
+    checkpoint: &Checkpoint,
+    observer: &mut dyn Observer<M>,
+) -> Result<Outcome> {
+    let mut training = Training::new(model, data, run)?;
+    let problems = CheckpointSummary::of(checkpoint)?.limit_problems(run);
+    Report::from_iter(problems).into_result(Error::params)?;
+    training.restore(checkpoint, true)?;
+    training.progress.stopped = None;
     training.go_on(model, data, observer)
 }
 
@@ -244,10 +270,11 @@ impl<'a> Training<'a> {
         checkpoint::store(self.record(), &self.progress, &self.tensors, moments)
     }
 
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    fn restore(&mut self, checkpoint: &Checkpoint, extended: bool) -> Result<()> {
         let names: Vec<&str> = self.vars.iter().map(|(name, _)| name.as_str()).collect();
+        let record = self.record();
         let (progress, moments) =
-            checkpoint::restore(checkpoint, &self.record(), &self.tensors, &names)?;
+            checkpoint::restore(checkpoint, &record, &self.tensors, &names, extended)?;
         self.optimiser.restore(progress.steps, &moments)?;
         self.progress = progress;
         Ok(())
