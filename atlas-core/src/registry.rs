@@ -59,6 +59,7 @@ pub struct RegisteredModel<I: ?Sized> {
     doc: &'static str,
     networks: &'static [&'static str],
     schema: fn() -> Schema,
+    sizes: Vec<Value>,
     create: Box<Create<I>>,
     load: Box<Load<I>>,
     from_snapshot: Box<FromSnapshot<I>>,
@@ -96,6 +97,12 @@ impl<I: ?Sized> RegisteredModel<I> {
     pub fn schema(&self) -> Schema {
         (self.schema)()
     }
+
+    /// Overrides that make the model smaller than its defaults do, from the smallest; empty unless
+    /// [declared](Registry::register_with_sizes).
+    pub fn sizes(&self) -> &[Value] {
+        &self.sizes
+    }
 }
 
 impl<I: ?Sized> fmt::Debug for RegisteredModel<I> {
@@ -131,12 +138,24 @@ impl<I: ?Sized + 'static> Registry<I> {
     /// `interface` is `|model| Box::new(model)`: the one thing that the compiler cannot do by
     /// itself is to turn any model into any interface.
     pub fn register<T: AtlasModel>(&mut self, interface: fn(Model<T>) -> Box<I>) -> &mut Self {
+        self.register_with_sizes(interface, Vec::new())
+    }
+
+    /// Registers `T` as [`register`](Registry::register) does, and the sizes that it comes in beside
+    /// its defaults: overrides, from the smallest, each with the same parameters. Training that has
+    /// little time picks one.
+    pub fn register_with_sizes<T: AtlasModel>(
+        &mut self,
+        interface: fn(Model<T>) -> Box<I>,
+        sizes: Vec<Value>,
+    ) -> &mut Self {
         let entry = RegisteredModel {
             name: T::NAME,
             version: T::VERSION,
             doc: T::DOC,
             networks: T::NETWORKS,
             schema: T::Params::schema,
+            sizes,
             create: Box::new(move |overrides, options| {
                 let params = T::Params::from_overrides(overrides)
                     .map_err(|error| error.within(format_args!("`{}`", T::NAME)))?;

@@ -107,6 +107,15 @@ fn entries_are_by_name_and_describe_their_models() {
 }
 
 #[test]
+fn a_model_has_the_sizes_that_it_is_registered_with() {
+    let mut registry = registry();
+    assert!(registry.model("wide").unwrap().sizes().is_empty());
+    let sizes = vec![json!({ "size": 3 }), json!({ "size": 5 })];
+    registry.register_with_sizes::<Wide>(|model| Box::new(model), sizes.clone());
+    assert_eq!(registry.model("wide").unwrap().sizes(), sizes);
+}
+
+#[test]
 fn a_name_that_is_not_registered_is_refused_with_the_nearest() {
     let registry = registry();
     let error = registry
