@@ -16,6 +16,7 @@
 
 mod commands;
 mod failure;
+mod limits;
 mod model;
 mod molecules;
 mod output_file;

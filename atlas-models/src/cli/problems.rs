@@ -15,6 +15,8 @@ pub struct Problems {
     problems: Vec<String>,
     /// Whether something is wrong beside the command line.
     has_failure: bool,
+    /// What ended the command while it looked for problems.
+    ended: Option<Failure>,
 }
 
 impl Problems {
@@ -31,18 +33,28 @@ impl Problems {
         None
     }
 
+    /// Whether there is no problem so far.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty() && self.ended.is_none()
+    }
+
     fn extend(&mut self, failure: Failure) {
         match failure {
             Failure::Error(error) => self.note(None, &error),
             Failure::Problems(_, problems) => self.problems.extend(problems),
             Failure::Usage(failure) => self.extend(*failure),
-            Failure::StandardOutput(_) | Failure::Interrupted(_) | Failure::NegativeAnswer => {}
+            Failure::StandardOutput(_) | Failure::Interrupted(_) | Failure::NegativeAnswer => {
+                self.ended = Some(failure);
+            }
         }
     }
 
-    /// Notes a problem of the command line.
+    /// Notes a problem of the command line, once.
     pub fn add(&mut self, problem: impl Display) {
-        self.problems.push(problem.to_string());
+        let problem = problem.to_string();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Notes a problem that is none of the command line.
@@ -65,8 +77,11 @@ impl Problems {
     /// The value, if there is no problem.
     ///
     /// # Errors
-    /// All problems; `prevented` says what they prevented.
+    /// All problems; `prevented` says what they prevented. What ended the command comes first.
     pub fn into_result<T>(self, prevented: &'static str, value: Option<T>) -> Result<T> {
+        if let Some(ended) = self.ended {
+            return Err(ended);
+        }
         value.filter(|_| self.problems.is_empty()).ok_or_else(|| {
             let failure = Failure::Problems(prevented, self.problems);
             if self.has_failure {

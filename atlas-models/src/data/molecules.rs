@@ -55,6 +55,8 @@ struct MoleculeFile {
     /// Molecules that cannot exist.
     impossible: SkippedRows,
     remarks: Vec<String>,
+    /// The tokens of the longest molecule.
+    longest: usize,
 }
 
 /// Molecules to train on, and molecules that training does not see.
@@ -193,6 +195,11 @@ impl Molecules {
         Ok(vocabulary.tokens().to_vec())
     }
 
+    /// The number of tokens of the file's longest molecule.
+    pub fn longest(&self) -> usize {
+        self.file.longest
+    }
+
     /// Leaves out the molecules that a model cannot represent, and notes the sizes of the others.
     ///
     /// # Errors
@@ -327,6 +334,7 @@ struct Reading {
     places: Vec<[u32; 2]>,
     weights: Vec<f32>,
     tokens: BTreeSet<Box<str>>,
+    longest: usize,
     skipped: SkippedRows,
     impossible: SkippedRows,
     remarks: Vec<String>,
@@ -341,6 +349,7 @@ impl Reading {
             places: Vec::new(),
             weights: Vec::new(),
             tokens: BTreeSet::new(),
+            longest: 0,
             skipped: SkippedRows::default(),
             impossible: SkippedRows::default(),
             remarks: Vec::new(),
@@ -367,11 +376,14 @@ impl Reading {
             self.places.push([line, record.row as u32]);
             self.weights
                 .extend(record.weight.map(|weight| weight as f32));
+            let mut length = 0;
             for token in record.smiles.tokens() {
+                length += 1;
                 if !self.tokens.contains(token) {
                     self.tokens.insert(token.into());
                 }
             }
+            self.longest = self.longest.max(length);
             self.texts.push(&text_of(&record))?;
             if let Some(why) = impossible {
                 self.impossible.push(SkippedRow::of(&record, why));
@@ -393,6 +405,7 @@ impl Reading {
                 weights: (!self.weights.is_empty()).then_some(self.weights),
                 places: self.places,
                 tokens: self.tokens,
+                longest: self.longest,
                 standardise: self.standardise,
                 impossible: self.impossible,
                 remarks: self.remarks,

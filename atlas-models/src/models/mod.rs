@@ -61,6 +61,14 @@ pub const DEFAULT_MODEL: &str = {
 /// The parameter that takes the tokens of the data, for models that have it.
 pub const VOCABULARY: &str = "vocabulary";
 
+/// The parameter that is the width of a token's embedding, for models that have it; null stands for
+/// the number of tokens. A vocabulary that grows keeps the width.
+pub const EMBEDDING_SIZE: &str = "embedding_size";
+
+/// The parameter that is the number of tokens after which decoding gives up, for models that have
+/// it. Training makes it large enough for the data.
+pub const LONGEST: &str = "longest";
+
 /// Every architecture of this crate.
 pub fn registry() -> Registry<dyn MoleculeAutoencoder> {
     let mut registry = Registry::new();

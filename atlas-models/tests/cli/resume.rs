@@ -58,7 +58,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
     // Each life is some steps longer than what the last one left.
     for steps in (1..).step_by(4) {
         let mut child = scene
-            .command(&format!("{} --resume", command("killed")))
+            .command(&format!("{} --resume=or-start", command("killed")))
             .env("RAYON_NUM_THREADS", if steps % 8 == 1 { "1" } else { "2" })
             .spawn()
             .unwrap();
@@ -114,12 +114,11 @@ fn a_resumed_run_is_the_one_that_was_begun() {
     scene.atlas(&command("run")).success();
     let error = scene
         .atlas(
-            "train --resume --out run --epochs 7 --batch 4 --seed 3 --set latent_size=7 \
+            "train --resume --out run --batch 4 --seed 3 --set latent_size=7 \
              --train-set clip_norm=2 --model gru-vae",
         )
         .wrong_usage();
     for part in [
-        "--epochs 7: the run was begun with 6",
         "--batch 4: the run was begun with 8",
         "--seed 3: the run was begun with 0",
         "`latent_size` = 7: the run was begun with 6",
@@ -136,17 +135,104 @@ fn a_resumed_run_is_the_one_that_was_begun() {
 }
 
 #[test]
-fn a_run_without_a_checkpoint_starts_anew() {
+fn without_a_checkpoint_a_run_begins_only_on_request() {
     let scene = Scene::new();
-    let output = scene.atlas(&format!("{} --resume", command("new")));
+    let error = scene.atlas("train --resume --out typo").failure();
+    assert_eq!(
+        error,
+        "there is no typo.run/checkpoint to resume from; --resume=or-start begins a run where \
+         there is none"
+    );
+    assert!(!scene.path("typo.run").exists());
+    let output = scene.atlas(&format!("{} --resume=or-start", command("new")));
     assert!(
         output
             .stderr
-            .contains("there is no new.run/checkpoint to resume from"),
+            .contains("there is no new.run/checkpoint to resume from: training from the beginning"),
         "{}",
         output.stderr
     );
-    output.success();
+    let begun = digest(&output.success());
+    let again = scene.atlas(&format!("{} --resume=or-start", command("new")));
+    assert!(again.stderr.contains("has ended"), "{}", again.stderr);
+    assert_eq!(digest(&again.success()), begun);
+    // What follows `--resume` is no value of it.
+    assert_eq!(scene.atlas("train --resume or-start").code, Some(2));
+    assert_eq!(scene.atlas("train --resume=start").code, Some(2));
+}
+
+/// The epochs whose ends `metrics.jsonl` tells, and the learning rate of the last step.
+fn epochs(scene: &Scene, run: &str) -> (Vec<u64>, f64) {
+    let lines = metrics(scene, run);
+    let of_kind = |kind: &'static str| lines.iter().filter(move |line| line["kind"] == kind);
+    let epochs = of_kind("epoch").map(|line| line["epoch"].as_u64().unwrap());
+    let rate = of_kind("step").next_back().unwrap()["learning_rate"].as_f64();
+    (epochs.collect(), rate.unwrap())
+}
+
+#[test]
+fn a_run_goes_on_to_more_epochs_whether_it_has_ended_or_not() {
+    let scene = Scene::new();
+    scene.atlas(&command("run")).success();
+    let (_, rate) = epochs(&scene, "run");
+    // Files are not compared: both flags say the same.
+    for (epochs_flag, last) in [("--epochs 8", 8), ("--train-set epochs=9", 9)] {
+        let output = scene.atlas(&format!("train --resume --out run {epochs_flag} --json"));
+        assert!(output.stderr.contains("going on from"), "{}", output.stderr);
+        assert_eq!(output.json()["epochs"], last);
+    }
+    let (done, longer_rate) = epochs(&scene, "run");
+    assert_eq!(done, (1..=9).collect::<Vec<_>>());
+    assert!(longer_rate > rate);
+    let inspected = scene.atlas("inspect run --json").json();
+    let settings = &inspected["provenance"]["notes"]["training"]["settings"];
+    assert_eq!(settings["train"]["epochs"], 9);
+    assert_eq!(
+        settings["extended"],
+        serde_json::json!([
+            { "step": 18, "epochs": 6, "max_minutes": null },
+            { "step": 24, "epochs": 8, "max_minutes": null },
+        ])
+    );
+    // The longer run is the one that is resumed from here on.
+    let whole = digest(&scene.atlas("train --resume --out run --json").success());
+    let again = scene.atlas("train --resume --out run --epochs 9 --json");
+    assert_eq!(digest(&again.success()), whole);
+
+    killed(&scene, "killed");
+    let output = scene.atlas("train --resume --out killed --epochs 7 --json");
+    assert_eq!(output.json()["epochs"], 7);
+}
+
+#[test]
+fn a_run_does_not_go_back_to_limits_that_it_has_reached() {
+    let scene = Scene::new();
+    scene.atlas(&command("run")).success();
+    let error = scene
+        .atlas("train --resume --out run --epochs 4 --max-minutes 1e-9 --batch 4")
+        .failure();
+    for part in [
+        "--batch 4: the run was begun with 8",
+        "--epochs: `epochs` = 4: expected at least 7, as the run has done 6",
+        "--max-minutes: `max_time` = ",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn a_run_whose_time_was_up_goes_on_for_more_minutes() {
+    let scene = Scene::new();
+    let begun = scene.atlas(&format!("{} --max-minutes 1e-6", command("run")));
+    assert_eq!(begun.json()["stopped"], "time-up");
+    let error = scene.atlas("train --resume --out run --epochs 9").failure();
+    assert!(error.contains("--max-minutes: `max_time` = "), "{error}");
+    let output = scene.atlas("train --resume --out run --max-minutes 60 --json");
+    let summary = output.json();
+    assert_eq!(
+        (&summary["stopped"], &summary["epochs"]),
+        (&"finished".into(), &6.into())
+    );
 }
 
 #[test]
@@ -195,12 +281,11 @@ fn a_start_that_failed_does_not_keep_the_corrected_command_out() {
     scene.atlas(&command("run")).success();
 
     // What a run leaves that is killed before its first checkpoint.
-    for resume in ["", "--resume"] {
-        let name = format!("killed{resume}");
+    for (name, resume) in [("killed", ""), ("again", "--resume=or-start")] {
         std::fs::create_dir(scene.path(format!("{name}.run"))).unwrap();
         scene.write(&format!("{name}.run/metrics.jsonl"), "");
         scene
-            .atlas(&format!("{} {resume}", command(&name)))
+            .atlas(&format!("{} {resume}", command(name)))
             .success();
     }
 }

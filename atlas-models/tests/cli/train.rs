@@ -295,3 +295,109 @@ fn training_on_all_molecules_reports_no_reconstruction() {
         "the model was trained on all of tiny.smi; --all evaluates it on what it has seen"
     );
 }
+
+#[test]
+fn molecules_of_any_length_fit_unless_the_command_says_how_long_they_may_be() {
+    let scene = Scene::new();
+    let long = "C".repeat(230);
+    scene.write("long.smi", format!("{}\n{long}\n", MOLECULES.join("\n")));
+    let train = Scene::TINY.replace("tiny.smi", "long.smi");
+    let output = scene.atlas(&format!("train {train} --out short"));
+    let warning = "1 of 25 molecules in long.smi can never come back: decoding gives up after \
+                   longest = 20 tokens, and the longest has 230; `train --set longest=230` makes room";
+    assert!(output.stderr.contains(warning), "{}", output.stderr);
+    output.success();
+    let train = train.replace("--set longest=20", "");
+    let output = scene.atlas(&format!("train {train} --out long"));
+    let note = "`longest` = 230, as many tokens as the longest molecule has, instead of 200";
+    assert!(output.stderr.contains(note), "{}", output.stderr);
+    assert!(!output.stderr.contains("never"), "{}", output.stderr);
+    output.success();
+    let parameters = scene.atlas("inspect long --json").json()["parameters"].clone();
+    assert_eq!(parameters["longest"], 230);
+    // Shorter ones leave the default as it is: other molecules may come.
+    let train = Scene::TINY.replace("--set longest=20", "");
+    scene.atlas(&format!("train {train} --out tiny")).success();
+    let parameters = scene.atlas("inspect tiny --json").json()["parameters"].clone();
+    assert_eq!(parameters["longest"], 200);
+}
+
+#[test]
+fn tokens_that_a_given_vocabulary_lacks_are_named_with_all_else_that_is_wrong() {
+    let scene = Scene::new();
+    scene.write(
+        "p.json",
+        r#"{ "vocabulary": ["<pad>", "<start>", "<end>", "C", "O"] }"#,
+    );
+    scene.write("some.smi", "CCO\nNCN\nCCCl\nClCN\nCC\n");
+    let train = "train --data some.smi --params p.json --epochs 1 --out b";
+    let error = scene
+        .atlas(&format!("{train} --held-out 9 --lr -1"))
+        .failure();
+    for part in [
+        "some.smi: the vocabulary lacks 2 tokens, which 3 of 5 rows have:\n      `Cl` in 2 rows, first \
+         in line 3\n      `N` in 2 rows, first in line 2\n    (--skip-invalid leaves such rows out)",
+        "9 cannot be held out",
+        "`learning_rate` = -1.0",
+    ] {
+        assert!(error.contains(part), "{part}\n{error}");
+    }
+    assert!(!scene.path("b.run").exists());
+    let tiny = Scene::TINY
+        .replace("tiny.smi", "some.smi")
+        .replace("--held-out 4", "--held-out 1");
+    let train = format!("train {tiny} --params p.json --skip-invalid --out b");
+    scene.atlas(&train).success();
+}
+
+#[test]
+fn a_time_limit_picks_a_size_that_it_can_train_unless_the_command_does() {
+    let scene = Scene::new();
+    let train = "train --data tiny.smi --batch 24 --held-out 4 --max-minutes 0.004";
+    let output = scene.atlas(&format!("{train} --out b"));
+    let note = "the size of model that 0:00 can train: encoder_hidden_size=128, encoder_layers=1, \
+                latent_size=64, decoder_hidden_size=192, decoder_layers=1; --set sets another";
+    assert!(output.stderr.contains(note), "{}", output.stderr);
+    output.success();
+    let settings = |bundle: &str| {
+        let inspected = scene.atlas(&format!("inspect {bundle} --json")).json();
+        let note = &inspected["provenance"]["notes"]["training"];
+        let rate = note["settings"]["train"]["learning_rate"].clone();
+        (inspected["parameters"]["decoder_hidden_size"].clone(), rate)
+    };
+    assert_eq!(settings("b"), (192.into(), 3e-3.into()));
+    // A run that goes on keeps it.
+    let resumed = scene.atlas("train --resume --out b");
+    assert!(
+        !resumed.stderr.contains("the size of model"),
+        "{}",
+        resumed.stderr
+    );
+    resumed.success();
+    let sized = format!("{train} --set decoder_hidden_size=8 --set decoder_layers=1");
+    let output = scene.atlas(&format!("{sized} --lr 0.01 --out own"));
+    assert!(
+        !output.stderr.contains("the size of model"),
+        "{}",
+        output.stderr
+    );
+    output.success();
+    assert_eq!(settings("own"), (8.into(), 0.01.into()));
+}
+
+#[test]
+fn limits_that_leave_too_little_training_are_said() {
+    let scene = Scene::new();
+    let output = scene.atlas(&format!("train {} --out b", Scene::TINY));
+    let note = "6 steps in all: hardly a model learns from so few; a larger --epochs gives more, or a \
+                smaller --batch";
+    assert!(output.stderr.contains(note), "{}", output.stderr);
+    output.success();
+    let output = scene.atlas(&format!("train {} --out c --max-minutes 1e-7", Scene::TINY));
+    assert!(
+        output.stderr.contains("0:00 are ") && output.stderr.contains(" % of an epoch, at about "),
+        "{}",
+        output.stderr
+    );
+    output.success();
+}

@@ -83,13 +83,73 @@ fn what_does_not_fit_is_said_before_training() {
         .failure();
     assert!(error.contains("absent"), "{error}");
     assert_eq!(scene.atlas("train --take encoder").code, Some(2));
-    // Its vocabulary is taken, too: what it does not know is named.
-    scene.write("tiny.smi", "CCO\nCCI\nCCC\nCCCC\nCCCCC\nCCCCCC\n");
+}
+
+#[test]
+fn a_vocabulary_grows_by_the_tokens_of_other_data() {
+    let scene = Scene::trained();
+    let long = "C".repeat(30);
+    scene.write(
+        "other.smi",
+        format!("CCO\nCCI\nCC[Si]\n{long}\nCCC\nCCCC\nCCCCC\n"),
+    );
+    let other = "--data other.smi --epochs 1 --batch 4 --held-out 1 --lr 1e-9";
+    let output = scene.atlas(&format!("train {other} --from bundle --out on"));
+    for note in [
+        "the vocabulary of --from grows by 2 tokens: `I`, `[Si]`",
+        "`longest` = 30, as many tokens as the longest molecule has, instead of 20",
+    ] {
+        assert!(output.stderr.contains(note), "{}", output.stderr);
+    }
+    output.success();
+    let [before, after] =
+        ["bundle", "on"].map(|bundle| scene.atlas(&format!("inspect {bundle} --json")).json());
+    let tokens = |bundle: &serde_json::Value| {
+        let tokens = bundle["parameters"]["vocabulary"].as_array().unwrap();
+        tokens.clone()
+    };
+    let known = tokens(&before);
+    assert_eq!(
+        tokens(&after),
+        [known.clone(), vec!["I".into(), "[Si]".into()]].concat()
+    );
+    assert_eq!(after["parameters"]["embedding_size"], known.len());
+    let note = &after["provenance"]["notes"]["started_from"];
+    assert_eq!(
+        note["grown"],
+        serde_json::json!([
+            "embedding/weight",
+            "decoder/logits.bias",
+            "decoder/logits.weight"
+        ])
+    );
+    // What it knew, it still knows, and it can read the rest.
+    let latents = |bundle: &str| {
+        let csv = scene
+            .atlas(&format!("encode {bundle} -i tiny.smi"))
+            .success();
+        let numbers = csv.lines().skip(1).flat_map(|line| line.split(',').skip(1));
+        let numbers = numbers.map(|number| number.parse::<f64>().unwrap());
+        numbers.collect::<Vec<_>>()
+    };
+    let far = latents("bundle").into_iter().zip(latents("on"));
+    assert!(far.into_iter().all(|(a, b)| (a - b).abs() < 1e-4));
+    scene.atlas("encode on -i other.smi").success();
+}
+
+#[test]
+fn a_vocabulary_that_is_given_comes_after_the_one_of_the_bundle() {
+    let scene = Scene::trained();
+    scene.write(
+        "p.json",
+        r#"{ "vocabulary": ["<pad>", "<start>", "<end>", "N", "C"] }"#,
+    );
+    scene.write("cn.smi", "CN\nCCN\nCCCN\n");
     let error = scene
-        .atlas(&format!("train {ON} --from bundle --out on"))
+        .atlas("train --data cn.smi --from bundle --params p.json --out on")
         .failure();
     assert!(
-        error.contains("tiny.smi:2") && error.contains("`I`"),
+        error.contains("`vocabulary`: the one of --from is another; further tokens come after"),
         "{error}"
     );
 }

@@ -13,14 +13,21 @@ Examples:
   atlas train --data zinc.smi --train-set 'annealing.weights=[\"kl\"]' --train-set schedule=step
   atlas train --data mine.smi --out runs/mine --from runs/zinc
   atlas train --resume --out runs/zinc
+  atlas train --resume --out runs/zinc --epochs 40
 
 Parameters are the model's defaults, those of the --from bundle or, without --data, smaller ones that
-suit the built-in molecules; then those of the --params file; then those of --set. The last line printed is the
-bundle's path and how many held-out molecules it reconstructs.
+suit the built-in molecules; then those of the --params file; then those of --set. Unless these say
+otherwise, `vocabulary` has the tokens of the data, after those of the --from bundle, and `longest` is
+large enough for the data; and with --data and --max-minutes the size of the model, the learning rate
+and the number of epochs are what so many minutes can train on this machine. The last line printed is
+the bundle's path and how many held-out molecules it reconstructs.
 
 Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
 and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
-and ends with the very model that it would have ended with; without a checkpoint it starts anew.
+and ends with the very model that it would have ended with. With --epochs or --max-minutes, counted
+from the beginning, it goes on to these, also where the run has ended: schedules are then those of the
+longer run, so that a learning rate that has fallen rises again. Without a checkpoint --resume is an
+error, and --resume=or-start begins a run: a script that is started again and again says that.
 A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130, after
 SIGTERM 143, after SIGHUP 129; a signal that is ignored at the start, as by nohup, stays ignored.";
 
@@ -35,10 +42,10 @@ pub struct Args {
     /// Folder of the bundle; a bundle that is there is replaced [default: runs/MODEL]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on from the checkpoint in DIR.run; flags may be left out, but --tensorboard,
-    /// --checkpoint-minutes, --memory and --json are not remembered
-    #[arg(long)]
-    pub resume: bool,
+    /// Go on from the checkpoint in DIR.run, or begin where there is none; flags may be left out,
+    /// but --tensorboard, --checkpoint-minutes, --memory and --json are not remembered
+    #[arg(long, value_name = "or-start", require_equals = true)]
+    pub resume: Option<Option<OrStart>>,
     /// Start anew where DIR.run holds a run that has not ended, and lose that run
     #[arg(long, conflicts_with = "resume")]
     pub restart: bool,
@@ -63,6 +70,13 @@ pub struct Args {
     pub model: ModelArgs,
     #[command(flatten, next_help_heading = "Training")]
     pub training: TrainingArgs,
+}
+
+/// What `--resume` does where there is nothing to go on from.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum OrStart {
+    /// A run begins there.
+    OrStart,
 }
 
 // A doc comment on these would take the place of the command's own.
@@ -93,7 +107,8 @@ pub struct ModelArgs {
     #[arg(long = "model", value_name = "MODEL")]
     pub name: Option<String>,
     /// Start from the weights of this bundle; with the same architecture its parameters, too, are
-    /// taken unless --params or --set say otherwise, and the vocabulary in any case
+    /// taken unless --params or --set say otherwise, and in any case the vocabulary, to which the
+    /// other tokens of the data are added
     #[arg(long, value_name = "BUNDLE")]
     pub from: Option<PathBuf>,
     /// Take this network alone from the --from bundle; the others start fresh. Can be repeated
@@ -105,18 +120,20 @@ pub struct ModelArgs {
 
 #[derive(clap::Args)]
 pub struct TrainingArgs {
-    /// How often training goes through all molecules [default: 20; 5 for the built-in molecules]
+    /// How often training goes through all molecules [default: 20, or as --max-minutes allows; 5
+    /// for the built-in molecules]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
     /// End training after so many minutes; evaluation and saving do not count. The schedules then
-    /// follow the clock, and the model depends on how fast the machine is [default: none]
+    /// follow the clock, and the model depends on how fast the machine is. With --data a smaller
+    /// model than usual is trained where there is time for no larger one [default: none]
     #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
     pub max_minutes: Option<f64>,
     /// Molecules in a batch [default: 128]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Highest learning rate, which the schedule reaches after the warm-up [default: 0.001; 0.003
-    /// for the built-in molecules]
+    /// for the built-in molecules and the smaller models of --max-minutes]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// Seed of initial weights, order of molecules and noise [default: 0]

@@ -1,6 +1,7 @@
 //! `atlas train`: trains a model and saves it as a bundle.
 
 mod args;
+mod budget;
 mod metrics_file;
 mod observer;
 mod parameters;
@@ -20,7 +21,7 @@ use crate::cli::training_note::{headline, molecules_of, scores_json};
 use crate::models::MoleculeAutoencoder;
 use atlas_core::train::{self, Outcome, Stopped};
 use observer::{SavedEpoch, TrainingObserver};
-use plan::Plan;
+use plan::{Plan, Resumed};
 
 pub use args::Args;
 pub use run_folder::RunFolder;
@@ -30,16 +31,21 @@ pub fn run(args: &Args, models: &Models) -> Result {
     announce(&plan, &*model);
     interrupt::watch("stopping after this step")?;
     let mut observer = TrainingObserver::new(&plan, args);
-    let outcome = if let Some((checkpoint, _)) = &plan.resumed {
-        train::resume(
-            &mut *model,
-            &plan.training,
-            &plan.run,
-            checkpoint,
-            &mut observer,
-        )
+    let (data, run) = (&plan.training, &plan.run);
+    let outcome = if let Some(Resumed {
+        checkpoint,
+        is_extended,
+        ..
+    }) = &plan.resumed
+    {
+        let go_on = if *is_extended {
+            train::extend
+        } else {
+            train::resume
+        };
+        go_on(&mut *model, data, run, checkpoint, &mut observer)
     } else {
-        train::train(&mut *model, &plan.training, &plan.run, &mut observer)
+        train::train(&mut *model, data, run, &mut observer)
     };
     let saved = observer.saved();
     drop(observer);
@@ -82,9 +88,19 @@ fn announce(plan: &Plan, model: &dyn MoleculeAutoencoder) {
         count(plan.run.params.epochs, "epoch"),
         count(molecules.div_ceil(plan.run.params.batch), "step"),
     ));
-    if plan.resumed.is_some() {
+    for note in &plan.notes {
+        output::say(note);
+    }
+    if let Some(resumed) = &plan.resumed {
         let checkpoint = plan.folder.checkpoint();
-        output::say(&format_args!("going on from {}", checkpoint.display()));
+        let checkpoint = checkpoint.display();
+        if resumed.has_ended {
+            output::say(&format_args!(
+                "the run in {checkpoint} has ended; a larger --epochs or --max-minutes goes on with it"
+            ));
+        } else {
+            output::say(&format_args!("going on from {checkpoint}"));
+        }
     } else if plan.replaces {
         output::say(&format_args!(
             "the bundle in {} will be replaced after the first epoch",

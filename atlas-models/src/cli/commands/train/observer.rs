@@ -104,7 +104,7 @@ impl<'a> TrainingObserver<'a> {
         let resumed = plan.resumed.as_ref();
         Self {
             plan,
-            state: resumed.map_or_else(|| RunState::begin(plan), |(_, state)| state.clone()),
+            state: resumed.map_or_else(|| RunState::begin(plan), |resumed| resumed.state.clone()),
             metrics: None,
             wants_events: args.tensorboard,
             events: None,

@@ -1,56 +1,159 @@
 //! The parameters of the model to train: its defaults, what the command gives, what the data say.
 
-use atlas_core::RegisteredModel;
 use atlas_core::params::Schema;
+use atlas_core::{Growth, RegisteredModel};
 use serde_json::{Value, json};
 
 use super::Args;
-use super::settings::add_difference;
+use super::settings::{Settings, add_difference};
+use crate::cli::limits;
 use crate::cli::problems::Problems;
+use crate::cli::terminal::text::count;
 use crate::data::Molecules;
-use crate::models::{self, MoleculeAutoencoder, VOCABULARY};
+use crate::models::{self, EMBEDDING_SIZE, LONGEST, MoleculeAutoencoder, VOCABULARY};
 
-/// The parameters that do not have their defaults: those of the model that this one starts from, or
-/// those for the built-in molecules if these are trained on; then those of the file, then those of
-/// the command line, and the vocabulary of the data unless one of these has it.
-pub fn overrides(
-    args: &Args,
-    model: &RegisteredModel<dyn MoleculeAutoencoder>,
-    source: Option<&dyn MoleculeAutoencoder>,
-    data: Option<&Molecules>,
-    problems: &mut Problems,
-) -> Value {
-    let schema = model.schema();
-    let base = match source {
-        Some(source) if source.name() == model.name() => source.params_json(),
-        // Its tensors know no other tokens.
-        Some(source) if schema.field(VOCABULARY).is_some() => {
-            let params = source.params_json();
-            let vocabulary = params.get(VOCABULARY).cloned();
-            vocabulary.map_or(json!({}), |vocabulary| json!({ VOCABULARY: vocabulary }))
+/// What a model is created with.
+pub struct Parameters {
+    /// The parameters that do not have their defaults.
+    pub overrides: Value,
+    /// The growth of the vocabulary since the model that this one starts from.
+    pub growth: Option<Growth>,
+    /// What is to be said of them.
+    pub notes: Vec<String>,
+}
+
+impl Parameters {
+    /// The parameters of the model that this one starts from, or those for the built-in molecules if
+    /// these are trained on; then those of the file, then those of the command line. Where these do
+    /// not say it, the data decide on the vocabulary and on how long a molecule can be.
+    ///
+    /// `None` if a model cannot be created with them; the problems are noted.
+    pub fn new(
+        args: &Args,
+        settings: &Settings,
+        model: &RegisteredModel<dyn MoleculeAutoencoder>,
+        source: Option<&dyn MoleculeAutoencoder>,
+        data: Option<&Molecules>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let schema = model.schema();
+        let of_source = source.map_or(json!({}), |source| source.params_json());
+        let mut base = match source {
+            Some(source) if source.name() == model.name() => of_source.clone(),
+            None if args.data.file.is_none() => models::built_in_overrides(model.name()),
+            _ => json!({}),
+        };
+        if let Some(base) = base.as_object_mut() {
+            base.remove(VOCABULARY);
+            base.remove(LONGEST);
         }
-        None if args.data.file.is_none() => models::built_in_overrides(model.name()),
-        _ => json!({}),
-    };
-    let mut overrides = args.model.params.over(base, &schema, problems);
-    let needs_vocabulary =
-        schema.field(VOCABULARY).is_some() && overrides.get(VOCABULARY).is_none();
-    if needs_vocabulary && let Some(data) = data {
-        match data.vocabulary() {
-            Ok(vocabulary) => overrides[VOCABULARY] = json!(vocabulary),
-            Err(error) => problems.fail(error),
+        let mut new = Self {
+            overrides: args.model.params.over(base, &schema, problems),
+            growth: None,
+            notes: Vec::new(),
+        };
+        let known = tokens(&of_source);
+        let is_vocabulary_given = new.overrides.get(VOCABULARY).is_some();
+        let mut is_usable = true;
+        if schema.field(VOCABULARY).is_some() {
+            if !is_vocabulary_given {
+                new.take_tokens(&known, data, problems);
+            } else if let Some(data) = data.filter(|_| !settings.skip_invalid) {
+                let given = tokens(&new.overrides);
+                is_usable = problems
+                    .take(limits::check_vocabulary(&given, data))
+                    .is_some();
+            }
+            new.grow(&known, &schema, problems);
         }
-    }
-    if let Err(error) = schema.check_overrides(&overrides) {
-        // Without the data nothing is known of its tokens.
-        let is_unknown = |path: &str| needs_vocabulary && data.is_none() && path == VOCABULARY;
-        for problem in error.problems() {
-            if !is_unknown(problem.path()) {
+        new.make_room(&of_source, &schema, data);
+        let checked = schema.check_overrides(&new.overrides);
+        let found = checked
+            .as_ref()
+            .err()
+            .map_or(&[][..], |error| error.problems());
+        for problem in found {
+            // Without the data nothing is known of its tokens.
+            let is_unknown = problem.path() == VOCABULARY && data.is_none() && !is_vocabulary_given;
+            if !is_unknown {
                 problems.add(problem);
             }
         }
+        (checked.is_ok() && is_usable).then_some(new)
     }
-    overrides
+
+    /// Takes the tokens of the model that this one starts from, and after them those of the data.
+    fn take_tokens(&mut self, known: &[&str], data: Option<&Molecules>, problems: &mut Problems) {
+        let of_data = data.and_then(|data| problems.take(data.vocabulary()));
+        let mut added = of_data.unwrap_or_default();
+        added.retain(|token| !known.contains(&token.as_str()));
+        if known.is_empty() && added.is_empty() {
+            return;
+        }
+        if !known.is_empty() && !added.is_empty() {
+            let names: Vec<String> = added.iter().map(|token| format!("`{token}`")).collect();
+            self.notes.push(format!(
+                "the vocabulary of --from grows by {}: {}",
+                count(added.len(), "token"),
+                names.join(", ")
+            ));
+        }
+        let known = known.iter().map(|token| (*token).to_owned());
+        self.overrides[VOCABULARY] = json!(known.chain(added).collect::<Vec<_>>());
+    }
+
+    /// Notes how the vocabulary has grown. Old tokens keep their ids, and embeddings their width.
+    fn grow(&mut self, known: &[&str], schema: &Schema, problems: &mut Problems) {
+        let new = tokens(&self.overrides);
+        if known.is_empty() || new.is_empty() {
+            return;
+        }
+        if !new.starts_with(known) {
+            problems.add(format_args!(
+                "`{VOCABULARY}`: the one of --from is another; further tokens come after its own"
+            ));
+        }
+        let (from, to) = (known.len(), new.len());
+        if to > from {
+            self.growth = Some(Growth { from, to });
+            let is_by_tokens = schema.complete(&self.overrides)[EMBEDDING_SIZE].is_null();
+            if schema.field(EMBEDDING_SIZE).is_some() && is_by_tokens {
+                self.overrides[EMBEDDING_SIZE] = json!(from);
+            }
+        }
+    }
+
+    /// Makes the model write molecules as long as those of the data, unless the command says how
+    /// long they may be.
+    fn make_room(&mut self, of_source: &Value, schema: &Schema, data: Option<&Molecules>) {
+        let Some(field) = schema.field(LONGEST) else {
+            return;
+        };
+        if self.overrides.get(LONGEST).is_some() {
+            return;
+        }
+        let of_source = of_source.get(LONGEST).and_then(Value::as_u64);
+        let usual = of_source.or_else(|| field.default().and_then(Value::as_u64));
+        let needed = data.map_or(0, |data| data.longest() as u64);
+        if let Some(usual) = usual.filter(|usual| *usual < needed) {
+            self.overrides[LONGEST] = json!(needed);
+            self.notes.push(format!(
+                "`{LONGEST}` = {needed}, as many tokens as the longest molecule has, instead of {usual}"
+            ));
+        } else if let Some(longest) = of_source {
+            self.overrides[LONGEST] = json!(longest);
+        }
+    }
+}
+
+/// The vocabulary among parameters.
+fn tokens(params: &Value) -> Vec<&str> {
+    let tokens = params.get(VOCABULARY).and_then(Value::as_array);
+    tokens
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// Notes every parameter that the command gives another value than a checkpoint has.

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use atlas_core::{Bundle, Checkpoint, CreateOptions, Error, LoadOptions};
+use atlas_core::{Bundle, Checkpoint, CreateOptions, Error, Growth, LoadOptions};
 use serde_json::{Map, Value, json};
 
 use super::Args;
+use super::budget::{self, Budget};
 use super::observer::RunState;
-use super::parameters;
+use super::parameters::{self, Parameters};
 use super::run_folder::RunFolder;
 use super::settings::Settings;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result, usage};
+use crate::cli::limits;
 use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
@@ -22,7 +24,7 @@ use crate::cli::terminal::text::count;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn};
 use crate::data::{MemoryLimit, Molecules, RowOptions, Split};
 use crate::models::MoleculeAutoencoder;
-use atlas_core::train::Run;
+use atlas_core::train::{CheckpointSummary, Run};
 
 /// The most molecules that are held out unless the user says otherwise.
 const HELD_OUT: usize = 1000;
@@ -48,8 +50,19 @@ pub struct Plan {
     pub trained_on: TrainedOn,
     /// What the bundle will say of the settings.
     pub settings_note: Value,
-    /// The checkpoint that a resumed run goes on from.
-    pub resumed: Option<(Checkpoint, RunState)>,
+    /// What is to be said before training starts.
+    pub notes: Vec<String>,
+    pub resumed: Option<Resumed>,
+}
+
+/// What a resumed run goes on from.
+pub struct Resumed {
+    pub checkpoint: Checkpoint,
+    pub state: RunState,
+    /// Whether it goes on to other limits than it was begun with.
+    pub is_extended: bool,
+    /// Whether there is nothing left to do.
+    pub has_ended: bool,
 }
 
 impl Plan {
@@ -62,16 +75,22 @@ impl Plan {
             None => Path::new("runs").join(model_name(args, models)?),
         };
         let folder = RunFolder::beside(&out);
-        if args.resume {
+        if let Some(or_start) = args.resume {
             let checkpoint = RunFolder::checkpoint_in(&folder);
             let is_absent = Bundle::open(&checkpoint).is_err_and(|error| error.is_not_found());
             if !is_absent {
                 // What it holds is read once no other run can replace it.
                 return Self::resumed(args, models, out, RunFolder::open(folder)?);
             }
+            let checkpoint = checkpoint.display();
+            if or_start.is_none() {
+                return Err(Failure::new(format_args!(
+                    "there is no {checkpoint} to resume from; --resume=or-start begins a run where \
+                     there is none"
+                )));
+            }
             output::say(&format_args!(
-                "there is no {} to resume from: training from the beginning",
-                checkpoint.display()
+                "there is no {checkpoint} to resume from: training from the beginning"
             ));
         }
         Self::begun(args, models, out, folder)
@@ -90,29 +109,54 @@ impl Plan {
             }
             problems.take(models.load(path))
         });
-        let entry = models.model(match (&args.model.name, &source) {
+        let name = match (&args.model.name, &source) {
             (None, Some(source)) => source.name(),
             _ => model_name(args, models)?,
-        });
-        let entry = entry.map_err(usage)?;
-        let settings = Settings::new(args, &mut problems);
-        let checked = Checked::new(args, &settings, &out, &mut problems);
+        };
+        let entry = problems.take(models.model(name).map_err(usage));
+        let mut settings = Settings::new(args, &mut problems);
+        let mut checked = Checked::new(args, &settings, &out, &mut problems);
         let check_free = || RunFolder::check_free(&folder, args.restart);
         problems.take(check_free());
         let data = problems.take(read(args, &settings));
-        let overrides =
-            parameters::overrides(args, entry, source.as_deref(), data.as_ref(), &mut problems);
         if let Some(data) = &data {
             check_held_out(&settings, data, &mut problems);
         }
-        let data = problems.into_result(PREVENTED, data)?;
+        let parameters = entry.and_then(|entry| {
+            let (source, data) = (source.as_deref(), data.as_ref());
+            Parameters::new(args, &settings, entry, source, data, &mut problems)
+        });
+        let is_source_lost = args.model.from.is_some() && source.is_none();
+        let parameters = parameters.filter(|_| !is_source_lost);
+        let (Some(entry), Some(data), Some(mut parameters)) = (entry, data, parameters) else {
+            return problems.into_result(PREVENTED, None);
+        };
+        let mut in_time = None;
+        if let Some(limit) = checked.run.max_time.filter(|_| problems.is_empty()) {
+            let overrides = &parameters.overrides;
+            if let Some(budget) = Budget::new(args, &checked.run, models, entry, overrides, &data)?
+            {
+                budget.settle(args, &mut settings, checked.run.params.epochs, &data);
+                checked.run = settings.run(&mut problems);
+                parameters.notes.extend(budget.notes(limit, &data));
+                in_time = Some(budget.molecules);
+                parameters.overrides = budget.overrides;
+            }
+        }
+        let mut notes = parameters.notes;
+        if args.model.from.is_none() {
+            notes.extend(budget::check_steps(&checked.run, &data, in_time));
+        }
         let options = CreateOptions::new().seed(settings.seed);
-        let mut model = models.create(entry.name(), &overrides, options)?;
+        let created = models.create(entry.name(), &parameters.overrides, options);
+        let Some(mut model) = problems.take(created) else {
+            return problems.into_result(PREVENTED, None);
+        };
         if let Some(path) = &args.model.from {
-            let networks: Vec<&str> = args.model.take.iter().map(String::as_str).collect();
-            model
-                .take_from(&Bundle::read(path, Bundle::snapshot)?, &networks)
-                .map_err(|error| error.within(format_args!("--from {}", path.display())))?;
+            let taken = take_weights(&mut *model, path, &args.model.take, parameters.growth);
+            if let Err(error) = taken {
+                problems.note(Some(&format!("--from {}", path.display())), &error);
+            }
         }
         let open_folder = || {
             let opened = RunFolder::open(folder.clone())?;
@@ -120,7 +164,17 @@ impl Plan {
             check_free()?;
             Ok(opened)
         };
-        let plan = Self::with_model(&mut *model, settings, checked, data, out, open_folder)?;
+        let mut plan = Self::with_model(
+            &mut *model,
+            settings,
+            checked,
+            data,
+            out,
+            problems,
+            open_folder,
+        )?;
+        notes.append(&mut plan.notes);
+        plan.notes = notes;
         Ok((plan, model))
     }
 
@@ -136,12 +190,13 @@ impl Plan {
         let checkpoint = Bundle::open(&path)?.checkpoint()?;
         let checkpoint = checkpoint
             .ok_or_else(|| Failure::new(format_args!("{place} is a bundle and no checkpoint")))?;
-        let state = RunState::of(&checkpoint).map_err(|error| error.within(place))?;
+        let mut state = RunState::of(&checkpoint).map_err(|error| error.within(place))?;
         let mut model = models.load_with(&path, &LoadOptions::new().trainable(true))?;
 
         let mut problems = Problems::default();
+        let progress = CheckpointSummary::of(&checkpoint)?;
         let mut settings = state.settings.clone();
-        settings.check_against(args, &mut problems);
+        let is_extended = settings.go_on(args, progress.steps, &mut problems);
         let schema = models.model(model.name())?.schema();
         parameters::check_against(args, &schema, &model.params_json(), &mut problems);
         let name = args.model.name.as_deref();
@@ -154,9 +209,16 @@ impl Plan {
         }
         settings.data = args.data.file.clone().or(settings.data);
         let checked = Checked::new(args, &settings, &out, &mut problems);
-        let data = problems.take(read(args, &settings));
-        let data = problems.into_result(PREVENTED, data)?;
-        let mut plan = Self::with_model(&mut *model, settings, checked, data, out, || Ok(folder))?;
+        if is_extended {
+            check_limits(&progress, &checked.run, &mut problems);
+        }
+        let Some(data) = problems.take(read(args, &settings)) else {
+            return problems.into_result(PREVENTED, None);
+        };
+        let mut plan =
+            Self::with_model(&mut *model, settings, checked, data, out, problems, || {
+                Ok(folder)
+            })?;
         let begun = &state.trained_on.data;
         if plan.trained_on.data.digest != begun.digest {
             return Err(Failure::new(format_args!(
@@ -164,7 +226,13 @@ impl Plan {
                 plan.trained_on.data.source, begun.molecules, begun.source
             )));
         }
-        plan.resumed = Some((checkpoint, state));
+        state.settings = plan.settings.clone();
+        plan.resumed = Some(Resumed {
+            checkpoint,
+            state,
+            is_extended,
+            has_ended: progress.stopped.is_some() && !is_extended,
+        });
         Ok((plan, model))
     }
 
@@ -175,10 +243,10 @@ impl Plan {
         checked: Checked,
         mut data: Molecules,
         out: PathBuf,
+        mut problems: Problems,
         open_folder: impl FnOnce() -> atlas_core::Result<RunFolder>,
     ) -> Result<Self> {
         let run = checked.run;
-        let mut problems = Problems::default();
         for network in &settings.frozen {
             if let Err(error) = model.set_frozen(network, true) {
                 problems.note(Some("--freeze"), &error);
@@ -193,6 +261,7 @@ impl Plan {
         };
         let split = problems.take(split(model, &mut data, held_out, settings.skip_invalid));
         let split = problems.into_result(PREVENTED, split)?;
+        let notes = limits::too_long(model, &data)?;
         molecules::report(&data);
         let data = Data {
             source: data.source().to_owned(),
@@ -218,12 +287,28 @@ impl Plan {
             held_out: split.held_out,
             replaces: checked.replaces,
             checkpoint_interval: checked.checkpoint_interval,
+            notes: notes.into_iter().collect(),
             resumed: None,
             run,
             settings,
             out,
             folder,
         })
+    }
+}
+
+/// Starts the model from networks of a bundle, or from all of it.
+fn take_weights(
+    model: &mut dyn MoleculeAutoencoder,
+    path: &Path,
+    networks: &[String],
+    growth: Option<Growth>,
+) -> atlas_core::Result<()> {
+    let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
+    let source = Bundle::read(path, Bundle::snapshot)?;
+    match growth {
+        Some(growth) => model.grow_from(&source, &networks, growth),
+        None => model.take_from(&source, &networks),
     }
 }
 
@@ -256,6 +341,17 @@ fn check_source(
     if !given.is_empty() && given != taken {
         let taken = Vec::from_iter(taken).join(", ");
         problems.add(format_args!("--take: the run was begun with {taken}"));
+    }
+}
+
+/// Notes the limits that a run has reached.
+fn check_limits(progress: &CheckpointSummary, run: &Run, problems: &mut Problems) {
+    for problem in progress.limit_problems(run) {
+        let flag = match problem.path() {
+            "epochs" => "--epochs",
+            _ => "--max-minutes",
+        };
+        problems.add(format_args!("{flag}: {problem}"));
     }
 }
 
@@ -368,5 +464,6 @@ fn settings_note(model: &dyn MoleculeAutoencoder, run: &Run, settings: &Settings
         "frozen": settings.frozen,
         "weights": weights,
         "train": settings.train,
+        "extended": settings.extended,
     })
 }

@@ -30,6 +30,10 @@ pub struct Settings {
     pub max_minutes: Option<f64>,
     pub weights: Vec<(String, f64)>,
     pub frozen: Vec<String>,
+    /// An object for each time that a resumed run got other limits: the step, and the limits until
+    /// then.
+    #[serde(default)]
+    pub extended: Vec<Value>,
 }
 
 impl Settings {
@@ -67,26 +71,42 @@ impl Settings {
             max_minutes: training.max_minutes,
             weights: training.weight.clone(),
             frozen: training.freeze.clone(),
+            extended: Vec::new(),
         }
     }
 
-    /// Notes everything in which the command differs from what the run was begun with. What it does
-    /// not say stays as it was. The data may have moved.
-    pub fn check_against(&self, args: &Args, problems: &mut Problems) {
+    /// Sets a training parameter unless the command does.
+    pub fn suggest(&mut self, name: &str, value: impl Into<Value>, args: &Args) {
+        let training = &args.training;
+        let is_flag = match name {
+            "epochs" => training.epochs.is_some(),
+            "learning_rate" => training.lr.is_some(),
+            _ => false,
+        };
+        let mut assigned = training.train_set.iter();
+        let is_assigned = assigned.any(|text| {
+            let name_given = text.split_once('=').map(|(name, _)| name.trim());
+            name_given == Some(name)
+        });
+        if !is_flag && !is_assigned {
+            self.train[name] = value.into();
+        }
+    }
+
+    /// Takes the limits that the command gives, after so many steps, and notes everything else in
+    /// which it differs from what the run was begun with. What it does not say stays as it was. The
+    /// data may have moved.
+    ///
+    /// Whether the run has other limits than before.
+    pub fn go_on(&mut self, args: &Args, steps: u64, problems: &mut Problems) -> bool {
         let (data, training) = (&args.data, &args.training);
         let begun = json!(self);
         for (flag, given, begun) in [
-            ("--epochs", json!(training.epochs), &self.train["epochs"]),
             ("--batch", json!(training.batch), &self.train["batch"]),
             ("--lr", json!(training.lr), &self.train["learning_rate"]),
             ("--held-out", json!(data.held_out), &begun["held_out"]),
             ("--split-seed", json!(data.split_seed), &begun["split_seed"]),
             ("--seed", json!(training.seed), &begun["seed"]),
-            (
-                "--max-minutes",
-                json!(training.max_minutes),
-                &begun["max_minutes"],
-            ),
             ("--weight", json!(training.weight), &begun["weights"]),
             ("--freeze", json!(training.freeze), &begun["frozen"]),
             (
@@ -100,10 +120,23 @@ impl Settings {
                 add_difference(format_args!("{flag} {given}"), begun, problems);
             }
         }
-        let assigned = with_assignments(self.train.clone(), args, problems);
-        if assigned != self.train {
+        let mut train = with_assignments(self.train.clone(), args, problems);
+        if let Some(epochs) = training.epochs {
+            train["epochs"] = json!(epochs);
+        }
+        self.train["epochs"] = train["epochs"].clone();
+        if train != self.train {
             problems.add("--train-set: the run was begun with other values");
         }
+        self.max_minutes = training.max_minutes.or(self.max_minutes);
+        let (epochs, max_minutes) = (&begun["train"]["epochs"], &begun["max_minutes"]);
+        let is_extended =
+            self.train["epochs"] != *epochs || json!(self.max_minutes) != *max_minutes;
+        if is_extended {
+            self.extended
+                .push(json!({ "step": steps, "epochs": epochs, "max_minutes": max_minutes }));
+        }
+        is_extended
     }
 
     /// The run that training is told of.

@@ -1,0 +1,94 @@
+//! Says, before the work, what no training and no luck can overcome: molecules longer than a model
+//! writes, tokens that a vocabulary lacks.
+
+use std::collections::BTreeMap;
+
+use atlas_core::train::Dataset;
+
+use crate::cli::failure::{Failure, Result};
+use crate::cli::terminal::text::{count, grouped};
+use crate::data::Molecules;
+use crate::models::{LONGEST, MoleculeAutoencoder};
+
+/// Tokens that a message names; further ones are counted.
+const NAMED: usize = 20;
+
+/// How many molecules are longer than what the model writes, and what would help; nothing if none
+/// is.
+///
+/// # Errors
+/// If the model cannot represent a molecule, or the molecules cannot be read.
+pub fn too_long(
+    model: &dyn MoleculeAutoencoder,
+    molecules: &Molecules,
+) -> atlas_core::Result<Option<String>> {
+    let params = model.params_json();
+    let Some(limit) = params[LONGEST].as_u64() else {
+        return Ok(None);
+    };
+    let sizes = molecules.sizes(&|smiles| model.size(smiles))?;
+    let number = sizes.iter().filter(|&&size| size as u64 > limit).count();
+    let longest = sizes.iter().max().copied().unwrap_or(0);
+    Ok((number > 0).then(|| {
+        format!(
+            "{} of {} in {} can never come back: decoding gives up after {LONGEST} = {limit} tokens, \
+             and the longest has {}; `train --set {LONGEST}={longest}` makes room",
+            grouped(number),
+            count(sizes.len(), "molecule"),
+            molecules.source(),
+            grouped(longest),
+        )
+    }))
+}
+
+/// Every token of the molecules that the vocabulary lacks, in how many rows it is and where first.
+///
+/// # Errors
+/// If there is such a token, or the molecules cannot be read.
+pub fn check_vocabulary(vocabulary: &[&str], molecules: &Molecules) -> Result {
+    let is_unknown = |token: &str| !vocabulary.contains(&token);
+    if !molecules
+        .vocabulary()?
+        .iter()
+        .any(|token| is_unknown(token))
+    {
+        return Ok(());
+    }
+    // The number of rows and the first line of each token.
+    let mut unknown: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut rows = 0;
+    for record in molecules.records() {
+        let record = record?;
+        let mut tokens: Vec<&str> = record.smiles.tokens().filter(|t| is_unknown(t)).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        rows += usize::from(!tokens.is_empty());
+        for token in tokens {
+            unknown
+                .entry(token.to_owned())
+                .or_insert((0, record.line))
+                .0 += 1;
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let source = molecules.source();
+    let named = unknown.iter().take(NAMED);
+    let mut lines: Vec<String> = named
+        .map(|(token, (rows, line))| {
+            format!("`{token}` in {}, first in line {line}", count(*rows, "row"))
+        })
+        .collect();
+    if unknown.len() > NAMED {
+        lines.push(format!("and {} more", unknown.len() - NAMED));
+    }
+    Err(Failure::new(format_args!(
+        "{source}: the vocabulary lacks {}, which {} of {} have:\n  {}\n(--skip-invalid leaves such \
+         rows out)",
+        count(unknown.len(), "token"),
+        grouped(rows),
+        count(molecules.len(), "row"),
+        lines.join("\n  ")
+    )))
+}
