@@ -195,7 +195,7 @@ pub fn report(data: &Molecules) {
 }
 
 /// Writes a table of rows that are left out.
-fn write_skipped(path: &Path, skipped: &SkippedRows) -> Result {
+pub fn write_skipped(path: &Path, skipped: &SkippedRows) -> Result {
     let mut output = OutputFile::create(path)?;
     output.row(["row", "line", "text", "why"])?;
     for row in &skipped.first {

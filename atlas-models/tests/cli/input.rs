@@ -220,3 +220,69 @@ fn the_built_in_molecules_can_be_written_and_read() {
         atlas_models::chem::Library::new().len()
     );
 }
+
+#[test]
+fn what_molecules_were_trained_on_decides_how_those_are_drawn_that_are_encoded() {
+    let scene = Scene::new();
+    let salts: String = MOLECULES
+        .iter()
+        .map(|smiles| format!("[Na+].{smiles}\n"))
+        .collect();
+    scene.write("salts.smi", salts);
+    let train = Scene::TINY.replace("tiny.smi", "salts.smi");
+    scene
+        .atlas(&format!(
+            "train {train} --out bundle --standardise largest-fragment"
+        ))
+        .success();
+    let note = scene.atlas("inspect bundle --json").json();
+    let rows = &note["provenance"]["notes"]["training"]["data"]["rows"];
+    assert_eq!(rows["standardise"], json!(["largest-fragment"]));
+    scene.write("one.smi", "OCC.Cl\n");
+    let output = scene.atlas("encode bundle -i one.smi");
+    assert!(
+        output
+            .stderr
+            .contains("drawn as those were that the bundle was trained on"),
+        "{output:?}"
+    );
+    assert!(output.success().lines().any(|line| line.contains("CCO")));
+    let why = scene
+        .atlas("encode bundle -i one.smi --standardise none")
+        .failure();
+    assert!(why.contains("`.` is not in the vocabulary"), "{why}");
+    // What it was trained on is read as it was then.
+    assert_eq!(
+        scene.atlas("evaluate bundle --json").json()["part"],
+        "held-out"
+    );
+    let why = scene.atlas("train --resume --out bundle --standardise canonical");
+    assert_eq!(why.code, Some(2), "{why:?}");
+}
+
+#[test]
+fn rows_of_a_table_count_as_much_as_their_column_of_weights_says() {
+    let scene = Scene::new();
+    let rows: String = MOLECULES
+        .iter()
+        .enumerate()
+        .map(|(row, smiles)| format!("{smiles}\t{}\n", 1 + row * row))
+        .collect();
+    scene.write("counts.tsv", &rows);
+    let train = Scene::TINY.replace("tiny.smi", "counts.tsv");
+    let digest = |more: &str| {
+        let command = format!("train {train} --restart --out bundle --json {more}");
+        scene.atlas(&command).json()["digest"].clone()
+    };
+    let plain = digest("");
+    let weighted = digest("--weight-column 2");
+    assert_ne!(plain, weighted);
+    assert_eq!(weighted, digest("--weight-column 2"));
+    scene.write("counts.tsv", rows.replace("\t1\n", "\t0\n"));
+    let why = scene.atlas(&format!("train {train} --out other --weight-column 2"));
+    assert!(
+        why.stderr
+            .contains("the weight `0` is not a finite number above zero"),
+        "{why:?}"
+    );
+}

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::cli::molecules::RowArgs;
 use crate::cli::parameters::ParamArgs;
+use crate::data::Column;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,9 +84,14 @@ pub enum OrStart {
 // A doc comment on these would take the place of the command's own.
 #[derive(clap::Args)]
 pub struct DataArgs {
-    /// SMILES file: one molecule a line, optionally followed by white space and a name; - is
-    /// standard input [default: the built-in molecules]
-    #[arg(long = "data", value_name = "FILE")]
+    /// Molecules: SMILES, one a line and optionally followed by a name; a table (.csv, .tsv); an
+    /// SDF; each of them also as .gz or .zst; - is standard input [default: the built-in molecules]
+    #[arg(
+        short = 'i',
+        long = "data",
+        visible_alias = "input",
+        value_name = "FILE"
+    )]
     pub file: Option<PathBuf>,
     /// Molecules that are kept out of training, to evaluate on [default: a tenth, at most 1000]
     #[arg(long, value_name = "N")]
@@ -92,9 +99,12 @@ pub struct DataArgs {
     /// Seed that draws the held-out molecules; the same ones whatever --seed is [default: 0]
     #[arg(long, value_name = "N")]
     pub split_seed: Option<u64>,
-    /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
-    #[arg(long)]
-    pub skip_invalid: bool,
+    /// Column of numbers above zero: in an epoch each row comes as often as its number is part of
+    /// all of them, such as the counts of fragments
+    #[arg(long, value_name = "COLUMN")]
+    pub weight_column: Option<Column>,
+    #[command(flatten)]
+    pub rows: RowArgs,
     /// Memory for the texts of molecules; what is beyond it goes to a temporary file in TMPDIR.
     /// Some 40 bytes a molecule come on top [default: 512]
     #[arg(long, value_name = "MIB")]

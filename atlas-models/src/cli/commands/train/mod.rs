@@ -27,9 +27,10 @@ pub use args::Args;
 pub use run_folder::RunFolder;
 
 pub fn run(args: &Args, models: &Models) -> Result {
+    // The molecules are read, too, until a signal comes.
+    interrupt::watch("stopping after this step")?;
     let (plan, mut model) = Plan::new(args, models)?;
     announce(&plan, &*model);
-    interrupt::watch("stopping after this step")?;
     let mut observer = TrainingObserver::new(&plan, args);
     let (data, run) = (&plan.training, &plan.run);
     let outcome = if let Some(Resumed {

@@ -114,7 +114,10 @@ impl Plan {
             _ => model_name(args, models)?,
         };
         let entry = problems.take(models.model(name).map_err(usage));
-        let mut settings = Settings::new(args, &mut problems);
+        let trained = source.as_ref();
+        let trained = trained.and_then(|source| TrainedOn::of(source.provenance()));
+        let trained = trained.map(|known| known.data.rows.standardise);
+        let mut settings = Settings::new(args, trained.as_ref(), &mut problems);
         let mut checked = Checked::new(args, &settings, &out, &mut problems);
         let check_free = || RunFolder::check_free(&folder, args.restart);
         problems.take(check_free());
@@ -263,12 +266,15 @@ impl Plan {
         let split = problems.into_result(PREVENTED, split)?;
         let notes = limits::too_long(model, &data)?;
         molecules::report(&data);
+        if let Some(path) = &checked.skipped {
+            molecules::write_skipped(path, data.skipped())?;
+        }
         let data = Data {
             source: data.source().to_owned(),
             digest: data.digest()?,
             molecules: data.len(),
             skipped: data.skipped().count,
-            rows: RowOptions::default(),
+            rows: settings.rows.clone(),
         };
         let trained_on = TrainedOn { data, held_out };
         let folder = open_folder()?;
@@ -376,6 +382,8 @@ struct Checked {
     run: Run,
     replaces: bool,
     checkpoint_interval: Duration,
+    /// Where the rows are written to that are left out.
+    skipped: Option<PathBuf>,
 }
 
 impl Checked {
@@ -386,6 +394,7 @@ impl Checked {
                 .take(Bundle::check_save_target(out))
                 .unwrap_or(false),
             checkpoint_interval: checkpoint_interval(args.checkpoint_minutes, problems),
+            skipped: args.data.rows.skipped.clone(),
         }
     }
 }
@@ -409,7 +418,11 @@ fn read(args: &Args, settings: &Settings) -> Result<Molecules> {
     let Some(path) = &settings.data else {
         return Ok(Molecules::built_in(limit)?);
     };
-    let data = molecules::read(path, RowOptions::default(), limit)?;
+    let rows = RowOptions {
+        keep_skipped: args.data.rows.skipped.is_some(),
+        ..settings.rows.clone()
+    };
+    let data = molecules::read(path, rows, limit)?;
     if !settings.skip_invalid {
         molecules::refuse(data.source(), data.skipped())?;
     }

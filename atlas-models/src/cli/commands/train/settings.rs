@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Args;
+use crate::chem::Standardise;
 use crate::cli::problems::Problems;
 use crate::cli::terminal::values::path_json;
+use crate::data::RowOptions;
 use atlas_core::train::{Run, TrainParams};
 
 /// How a run trains. A checkpoint holds it.
@@ -21,6 +23,8 @@ pub struct Settings {
     /// `None` for the built-in molecules. A name that is not UTF-8 is kept as near as JSON can.
     #[serde(serialize_with = "path_or_null")]
     pub data: Option<PathBuf>,
+    #[serde(default)]
+    pub rows: RowOptions,
     pub skip_invalid: bool,
     pub held_out: Option<usize>,
     pub split_seed: u64,
@@ -37,8 +41,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the command says, and what is usual for its data where it says nothing.
-    pub fn new(args: &Args, problems: &mut Problems) -> Self {
+    /// What the command says, and what is usual for its data where it says nothing; `trained` is how
+    /// the molecules were drawn of the bundle that the model starts from.
+    pub fn new(args: &Args, trained: Option<&Standardise>, problems: &mut Problems) -> Self {
         let training = &args.training;
         let mut train = Map::new();
         if args.data.file.is_none() {
@@ -63,7 +68,11 @@ impl Settings {
         });
         Self {
             data: args.data.file.clone(),
-            skip_invalid: args.data.skip_invalid,
+            rows: RowOptions {
+                weight_column: args.data.weight_column.clone(),
+                ..args.data.rows.options(trained)
+            },
+            skip_invalid: args.data.rows.skip_invalid,
             held_out: args.data.held_out,
             split_seed: args.data.split_seed.unwrap_or(0),
             seed: training.seed.unwrap_or(0),
@@ -108,10 +117,30 @@ impl Settings {
             ("--split-seed", json!(data.split_seed), &begun["split_seed"]),
             ("--seed", json!(training.seed), &begun["seed"]),
             ("--weight", json!(training.weight), &begun["weights"]),
+            (
+                "--smiles-column",
+                json!(data.rows.smiles_column),
+                &begun["rows"]["smiles_column"],
+            ),
+            (
+                "--name-column",
+                json!(data.rows.name_column),
+                &begun["rows"]["name_column"],
+            ),
+            (
+                "--weight-column",
+                json!(data.weight_column),
+                &begun["rows"]["weight_column"],
+            ),
+            (
+                "--standardise",
+                json!(data.rows.standardise),
+                &begun["rows"]["standardise"],
+            ),
             ("--freeze", json!(training.freeze), &begun["frozen"]),
             (
                 "--skip-invalid",
-                json!(data.skip_invalid),
+                json!(data.rows.skip_invalid),
                 &begun["skip_invalid"],
             ),
         ] {
@@ -204,7 +233,7 @@ mod tests {
             let arguments = ["train"].iter().chain(arguments);
             let args = Command::try_parse_from(arguments).unwrap().args;
             let mut problems = Problems::default();
-            Settings::new(&args, &mut problems)
+            Settings::new(&args, None, &mut problems)
                 .run(&mut problems)
                 .max_time
         };
