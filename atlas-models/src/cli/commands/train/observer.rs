@@ -272,7 +272,7 @@ impl Observer<Model> for TrainingObserver<'_> {
         });
         self.save_checkpoint(model, training, epoch.steps, epoch.elapsed)?;
         let line = epoch_line(epoch, held_out.as_ref());
-        self.bar.suspend(|| output::say(&line));
+        output::say(&line);
         Ok(self.control())
     }
 
