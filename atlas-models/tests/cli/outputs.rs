@@ -228,14 +228,12 @@ fn control_characters_of_others_reach_no_terminal() {
     let output = scene.atlas("encode bundle -i evil.smi");
     assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
     // A note of a bundle in a table; JSON has it as it is.
-    let manifest = String::from_utf8(scene.read("bundle/atlas.json")).unwrap();
-    scene.write(
-        "bundle/atlas.json",
-        manifest.replace("tiny.smi", r"tiny\u001b[2J.smi"),
-    );
-    let table = scene.atlas("inspect bundle").success();
+    let tiny = Scene::TINY.replace("tiny.smi", r"$'tiny\x1b[2J.smi'");
+    let script = format!(r"cp tiny.smi $'tiny\x1b[2J.smi'; $atlas train {tiny} --out noted");
+    shell_success(&scene, &script);
+    let table = scene.atlas("inspect noted").success();
     assert!(table.contains(r"tiny\u{1b}[2J.smi"), "{table}");
-    let json = scene.atlas("inspect bundle --json").json();
+    let json = scene.atlas("inspect noted --json").json();
     let note = &json["provenance"]["notes"]["training"];
     assert_eq!(note["data"]["source"], "tiny\u{1b}[2J.smi");
 }

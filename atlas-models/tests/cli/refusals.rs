@@ -141,7 +141,7 @@ fn a_key_that_is_given_twice_in_json_is_refused_and_a_byte_order_mark_is_skipped
     let scene = Scene::new();
     let twice = r#"{"latent_size": 3, "deep": {"a": 1, "a": 2}}"#;
     scene.write("twice.json", twice);
-    let expected = "`a` is given twice at line 1 column 38";
+    let expected = "`a` is given twice at line 1 column 39";
     let params = format!("train {} --out b --params twice.json", Scene::TINY);
     let error = scene.atlas(&params).failure();
     assert_eq!(error, format!("--params twice.json: {expected}"));

@@ -165,7 +165,7 @@ fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
     assert_eq!(digest(&scene), ended);
     let other =
         "train --data tiny.smi --epochs 1 --batch 8 --held-out 4 --from on --out on --resume";
-    let error = scene.atlas(other).failure();
+    let error = scene.atlas(other).wrong_usage();
     assert!(
         error.contains("--from on: the run was not begun from this bundle"),
         "{error}"
@@ -174,14 +174,14 @@ fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
         .atlas(&format!(
             "train {ON} --from bundle --take decoder --out on --resume"
         ))
-        .failure();
+        .wrong_usage();
     assert!(
         error.contains("--take: the run was begun with embedding, encoder"),
         "{error}"
     );
     let error = scene
         .atlas(&format!("train {ON} --from bundle --out bundle"))
-        .failure();
+        .wrong_usage();
     assert!(
         error.contains("a run cannot replace what it starts from"),
         "{error}"
