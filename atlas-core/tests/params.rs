@@ -678,3 +678,10 @@ fn assignments_that_can_be_read_are_checked_beside_those_that_cannot() {
         assert_eq!(error.problems().len(), 1, "{error}");
     }
 }
+
+#[test]
+fn an_assigned_group_with_a_key_twice_is_refused() {
+    let assign = |text| Model::schema().overrides(json!({}), [text]);
+    assert!(assign(r#"encoder={"token":"C"}"#).is_ok());
+    assert!(assign(r#"encoder={"token":"C","token":"Cl"}"#).is_err());
+}
