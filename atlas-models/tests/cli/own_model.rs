@@ -70,7 +70,7 @@ fn every_command_knows_the_programs_own_model() {
     );
     let latents = run(&scene, "encode bundle -i tiny.smi").success();
     assert_eq!(latents.lines().count(), 1 + MOLECULES.len());
-    assert_eq!(latents.lines().next().unwrap().split(',').count(), 1 + 16);
+    assert_eq!(latents.lines().next().unwrap().split(',').count(), 3 + 16);
 
     // `atlas` itself does not have the model.
     let verified = scene.atlas("verify bundle --json").json();

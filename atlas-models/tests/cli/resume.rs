@@ -210,7 +210,7 @@ fn a_run_does_not_go_back_to_limits_that_it_has_reached() {
     scene.atlas(&command("run")).success();
     let error = scene
         .atlas("train --resume --out run --epochs 4 --max-minutes 1e-9 --batch 4")
-        .failure();
+        .wrong_usage();
     for part in [
         "--batch 4: the run was begun with 8",
         "--epochs: `epochs` = 4: expected at least 7, as the run has done 6",
@@ -225,7 +225,9 @@ fn a_run_whose_time_was_up_goes_on_for_more_minutes() {
     let scene = Scene::new();
     let begun = scene.atlas(&format!("{} --max-minutes 1e-6", command("run")));
     assert_eq!(begun.json()["stopped"], "time-up");
-    let error = scene.atlas("train --resume --out run --epochs 9").failure();
+    let error = scene
+        .atlas("train --resume --out run --epochs 9")
+        .wrong_usage();
     assert!(error.contains("--max-minutes: `max_time` = "), "{error}");
     let output = scene.atlas("train --resume --out run --max-minutes 60 --json");
     let summary = output.json();

@@ -35,9 +35,9 @@ pub struct Args {
     /// Latents: .csv, .npy or .parquet; - is standard input, as CSV. Columns are z0, z1, … or the only
     /// ones that are numbered from 0; in CSV the header and the column of SMILES may be missing
     #[arg(
-        short,
-        long,
-        visible_alias = "data",
+        short = 'i',
+        long = "data",
+        visible_alias = "input",
         value_name = "FILE",
         default_value = "-"
     )]

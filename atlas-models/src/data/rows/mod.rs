@@ -337,19 +337,9 @@ fn is_sdf(sample: &str, ending: &str) -> bool {
     is_ending || counts.ends_with("V2000") || counts.ends_with("V3000")
 }
 
-/// A name without control characters, which lists of molecules and terminals would obey.
+/// A name on one line, as lists of molecules need it.
 fn one_line(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
-    text.trim().to_owned()
+    text.replace(['\n', '\r', '\t'], " ").trim().to_owned()
 }
 
 /// A text that fits on a line of a message.

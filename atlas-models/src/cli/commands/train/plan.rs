@@ -262,7 +262,11 @@ impl Plan {
             molecules: held_out(&settings, data.len()),
             seed: settings.split_seed,
         };
-        let split = problems.take(split(model, &mut data, held_out, settings.skip_invalid));
+        check_held_out(&settings, &data, &mut problems);
+        // The parts of data that cannot be split would be one more problem.
+        let split = (held_out.molecules < data.len())
+            .then(|| split(model, &mut data, held_out, settings.skip_invalid));
+        let split = split.and_then(|split| problems.take(split));
         let split = problems.into_result(PREVENTED, split)?;
         let notes = limits::too_long(model, &data)?;
         molecules::report(&data);
