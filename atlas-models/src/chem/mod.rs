@@ -32,5 +32,5 @@ pub use library::{Library, molecules};
 pub use smiles::Smiles;
 pub use standardise::{Standardisation, Standardise};
 pub use validity::{MAX_LENGTH, canonical, is_valid, similarity};
-pub(crate) use validity::{canonical_of, check_possible};
+pub(crate) use validity::{canonical_of, check_possible, is_same};
 pub use vocabulary::{END, PADDING, START, Tokens, Vocabulary};

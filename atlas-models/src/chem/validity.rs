@@ -105,6 +105,12 @@ pub(super) fn graph(smiles: &str) -> Result<Molecule> {
     chematic_smiles::parse(smiles).map_err(|error| Error::chemistry(error.to_string()))
 }
 
+/// Whether two strings are the same, or spell the same molecule.
+pub(crate) fn is_same(left: &str, right: &str) -> bool {
+    left == right
+        || canonical(right).is_ok_and(|right| canonical(left).is_ok_and(|left| left == right))
+}
+
 /// Tanimoto's similarity of two molecules, from 0 to 1: of their Morgan fingerprints of radius 2 in
 /// 2,048 bits (Rogers and Hahn, "Extended-Connectivity Fingerprints", 2010), as RDKit computes them.
 ///

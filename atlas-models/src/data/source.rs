@@ -81,7 +81,7 @@ impl Source {
             Ok((file, metadata))
         });
         let (file, metadata) = opened.map_err(|error| Error::io("open", path, error))?;
-        let length = metadata.is_file().then(|| metadata.len());
+        let length = metadata.is_file().then_some(metadata.len());
         Self::new(file, &path.display().to_string(), length)
     }
 

@@ -80,14 +80,11 @@ pub struct Reconstructed<'a> {
 
 impl<'a> Reconstructed<'a> {
     fn new(original: &'a Smiles, decoded: &'a str) -> Self {
-        let is_exact = original.as_str() == decoded;
-        let form = chem::canonical(decoded);
-        let same = |form| chem::canonical(original.as_str()).is_ok_and(|original| original == form);
         Self {
             original,
             decoded,
-            valid: form.is_ok(),
-            same: is_exact || form.is_ok_and(same),
+            valid: chem::is_valid(decoded),
+            same: chem::is_same(original.as_str(), decoded),
         }
     }
 

@@ -248,3 +248,28 @@ fn a_file_has_names_as_they_are() {
     let line = scene.atlas_reading("decode bundle", "name,0,1,2,3,4,5\n\"a\nb\",0,0,0,0,0,0\n");
     assert!(line.success().ends_with("\ta b\n"));
 }
+
+#[test]
+fn what_does_not_come_back_as_the_molecule_that_was_encoded_is_said() {
+    let scene = Scene::trained();
+    for format in ["csv", "parquet"] {
+        let latents = format!("z.{format}");
+        scene
+            .atlas(&format!("encode bundle -i tiny.smi -o {latents}"))
+            .success();
+        let output = scene.atlas(&format!("decode bundle -i {latents}"));
+        // Two epochs teach nothing.
+        assert!(
+            output
+                .stderr
+                .contains("of 24 latents do not come back as the molecule in the file"),
+            "{output:?}"
+        );
+    }
+    let output = scene.atlas("interpolate bundle CCO CCN --json");
+    assert!(
+        output.stderr.contains("`CCO` does not come back"),
+        "{output:?}"
+    );
+    assert_eq!(output.json()["from_came_back"], false);
+}

@@ -73,7 +73,7 @@ fn what_does_not_fit_is_said_before_training() {
     );
     let error = scene
         .atlas(&format!("train {ON} --from bundle --take encodr --out on"))
-        .failure();
+        .wrong_usage();
     assert!(
         error.contains("`encodr`: the model has no such network"),
         "{error}"

@@ -57,6 +57,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     output.watch_interrupts()?;
     let bar = progress::reading(latents.share().is_some(), "latents");
     let (mut decoded, mut valid, mut empty) = (0, 0, 0);
+    let (mut known, mut same) = (0, 0);
     loop {
         let rows = latents.read(BATCH)?;
         if rows.is_empty() {
@@ -73,8 +74,10 @@ pub fn run(args: &Args, models: &Models) -> Result {
                 strings.len()
             )));
         }
-        for (string, name) in strings.iter().zip(rows.names) {
+        for ((string, name), smiles) in strings.iter().zip(rows.names).zip(rows.smiles) {
             output.line(&line(string, name))?;
+            known += usize::from(smiles.is_some());
+            same += usize::from(smiles.is_some_and(|smiles| chem::is_same(&smiles, string)));
             valid += usize::from(chem::is_valid(string));
             empty += usize::from(string.is_empty());
         }
@@ -91,6 +94,13 @@ pub fn run(args: &Args, models: &Models) -> Result {
         0 => String::new(),
         empty => format!("; {} empty", grouped(empty)),
     };
+    if same < known {
+        output::say(&format_args!(
+            "{} of {} do not come back as the molecule in the file",
+            grouped(known - same),
+            count(known, "latent")
+        ));
+    }
     output::say(&format_args!(
         "decoded {}: {}, {}{empty}",
         count(decoded, "latent"),

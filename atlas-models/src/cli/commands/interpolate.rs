@@ -78,8 +78,18 @@ pub fn run(args: &Args, models: &Models) -> Result {
         strings.extend(model.decode(&for_model(&*model, &points)?)?);
     }
     let rows: Vec<(f64, String)> = shares.into_iter().zip(strings).collect();
+    let came_back = [(&args.from, rows.first()), (&args.to, rows.last())].map(|(end, row)| {
+        let decoded = row.map_or("", |(_, decoded)| decoded.as_str());
+        let is_same = chem::is_same(end, decoded);
+        if !is_same {
+            output::say(&format_args!(
+                "`{end}` does not come back: its latent decodes to `{decoded}`"
+            ));
+        }
+        is_same
+    });
     if args.json {
-        return output::print_json(&to_json(args, &model.digest()?, &rows));
+        return output::print_json(&to_json(args, &model.digest()?, came_back, &rows));
     }
     output::print(&to_table(&rows).render(output::terminal_width()))
 }
@@ -138,7 +148,7 @@ fn to_table(rows: &[(f64, String)]) -> Table {
     table
 }
 
-fn to_json(args: &Args, digest: &str, rows: &[(f64, String)]) -> Value {
+fn to_json(args: &Args, digest: &str, came_back: [bool; 2], rows: &[(f64, String)]) -> Value {
     let step = |(step, (share, smiles)): (usize, &(f64, String))| {
         let valid = chem::is_valid(smiles);
         json!({ "step": step, "share": share, "smiles": smiles, "valid": valid })
@@ -149,6 +159,8 @@ fn to_json(args: &Args, digest: &str, rows: &[(f64, String)]) -> Value {
         "digest": digest,
         "from": args.from,
         "to": args.to,
+        "from_came_back": came_back[0],
+        "to_came_back": came_back[1],
         "way": if args.spherical { "spherical" } else { "linear" },
         "steps": steps,
     })

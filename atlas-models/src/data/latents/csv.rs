@@ -8,7 +8,7 @@ use atlas_core::{Error, Result};
 use csv::StringRecord;
 
 use super::columns::{column_name, columns, numbered};
-use super::{LatentRows, Sink, Source, is_name};
+use super::{LatentRows, Sink, Source, is_name, is_smiles};
 use crate::chem::Smiles;
 use crate::data::Record;
 
@@ -83,6 +83,8 @@ pub(super) struct Reader<R> {
     columns: Vec<usize>,
     /// The column of the names.
     names: Option<usize>,
+    /// The column of the molecules.
+    smiles: Option<usize>,
     /// Columns of every row.
     all: usize,
     /// Bytes of all, where it is known.
@@ -103,6 +105,7 @@ impl<R: io::Read> Reader<R> {
             name,
             columns: Vec::new(),
             names: None,
+            smiles: None,
             all: 0,
             length,
             waiting: VecDeque::new(),
@@ -116,10 +119,12 @@ impl<R: io::Read> Reader<R> {
         if is_header(&names) {
             reader.columns = columns(&names, &[]).map_err(|why| reader.wrong(&record, why))?;
             reader.names = names.iter().position(|name| is_name(name));
+            reader.smiles = names.iter().position(|name| is_smiles(name));
         } else {
             // Without a header, a first column that is no number is a SMILES.
             let before = usize::from(names[0].parse::<f32>().is_err());
             reader.columns = (before..names.len()).collect();
+            reader.smiles = (before == 1).then_some(0);
             let counts = counts_up(&names);
             reader.waiting.push_back(record.clone());
             let mut second = StringRecord::new();
@@ -184,9 +189,12 @@ impl<R: io::Read> Reader<R> {
             let value = value.ok_or_else(|| self.wrong(record, not_finite()))?;
             batch.latents.push(value);
         }
-        let name = self.names.and_then(|place| record.get(place));
-        let name = name.filter(|name| !name.is_empty());
-        batch.names.push(name.map(str::to_owned));
+        let text = |column: Option<usize>| {
+            let cell = column.and_then(|place| record.get(place));
+            cell.filter(|cell| !cell.is_empty()).map(str::to_owned)
+        };
+        batch.names.push(text(self.names));
+        batch.smiles.push(text(self.smiles));
         Ok(())
     }
 

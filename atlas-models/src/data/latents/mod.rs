@@ -215,6 +215,8 @@ pub struct LatentRows {
     pub latents: Vec<f32>,
     /// What the file's column `name` says of each row, if it has one.
     pub names: Vec<Option<String>>,
+    /// What its column `smiles` says, or a first column of texts without a header.
+    pub smiles: Vec<Option<String>>,
 }
 
 impl LatentRows {
@@ -232,6 +234,11 @@ impl LatentRows {
 /// Whether a column of that name holds the names of molecules.
 fn is_name(column: &str) -> bool {
     column.eq_ignore_ascii_case("name")
+}
+
+/// Whether a column of that name holds the molecules that were encoded.
+fn is_smiles(column: &str) -> bool {
+    column.eq_ignore_ascii_case("smiles")
 }
 
 /// Reads latents, some rows at a time.

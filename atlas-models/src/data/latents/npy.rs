@@ -295,6 +295,7 @@ impl Source for Reader {
         }
         batch.latents.extend(latents);
         batch.names.resize(batch.names.len() + rows, None);
+        batch.smiles.resize(batch.names.len(), None);
         self.done += rows as u64;
         if self.done < self.layout.rows || self.layout.is_fortran {
             return Ok(());

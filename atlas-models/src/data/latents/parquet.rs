@@ -19,7 +19,7 @@ use atlas_core::{Error, Result};
 use candle_core::DType;
 
 use super::columns::{column_name, columns};
-use super::{LatentRows, Sink, Source, floats, is_name};
+use super::{LatentRows, Sink, Source, floats, is_name, is_smiles};
 use crate::data::Record;
 
 /// Rows that are kept in memory until they are written together.
@@ -179,6 +179,8 @@ pub(super) struct Reader {
     width: usize,
     /// The column of the names.
     names: Option<usize>,
+    /// The column of the molecules.
+    smiles: Option<usize>,
     next_group: usize,
     group: Group,
     /// Rows that have been read.
@@ -191,6 +193,7 @@ pub(super) struct Reader {
 struct Group {
     columns: Vec<Column>,
     names: Option<Column>,
+    smiles: Option<Column>,
     rows_left: usize,
 }
 
@@ -239,13 +242,15 @@ impl Reader {
                 }
             }
         }
-        let is_text = |place: &usize| {
-            let column = schema.column(*place);
-            is_name(names[*place])
-                && column.physical_type() == Physical::BYTE_ARRAY
-                && column.max_rep_level() == 0
+        let texts = |is_it: fn(&str) -> bool| {
+            (0..names.len()).find(|&place| {
+                let column = schema.column(place);
+                is_it(names[place])
+                    && column.physical_type() == Physical::BYTE_ARRAY
+                    && column.max_rep_level() == 0
+            })
         };
-        let names = (0..names.len()).find(is_text);
+        let (smiles, names) = (texts(is_smiles), texts(is_name));
         let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         if rows == 0 {
             return Err(wrong("no latents: the table has no rows".to_owned()));
@@ -257,6 +262,7 @@ impl Reader {
             name,
             columns,
             names,
+            smiles,
             next_group: 0,
             group: Group::default(),
             done: 0,
@@ -300,6 +306,7 @@ impl Reader {
             let next = Group {
                 columns: self.columns.iter().map(open).collect::<Result<_>>()?,
                 names: self.names.as_ref().map(open).transpose()?,
+                smiles: self.smiles.as_ref().map(open).transpose()?,
                 rows_left: usize::try_from(group.metadata().num_rows()).unwrap_or(0),
             };
             drop(group);
@@ -339,22 +346,26 @@ impl Reader {
         }
         Ok(latents)
     }
+}
 
-    fn read_names(&mut self, rows: usize) -> Result<Vec<Option<String>>> {
-        let Some(Column {
-            reader: ColumnReader::ByteArrayColumnReader(reader),
-            highest,
-        }) = &mut self.group.names
-        else {
-            return Ok(vec![None; rows]);
-        };
-        let names = read_column(reader, *highest, rows).map_err(|error| self.failed(error))?;
-        let names = names.values.into_iter().map(|name| {
-            let name = name?;
-            Some(String::from_utf8_lossy(name.data()).into_owned())
-        });
-        Ok(names.collect())
-    }
+/// The texts of a column, if there is one.
+fn read_texts(
+    column: Option<&mut Column>,
+    rows: usize,
+) -> std::result::Result<Vec<Option<String>>, ParquetError> {
+    let Some(Column {
+        reader: ColumnReader::ByteArrayColumnReader(reader),
+        highest,
+    }) = column
+    else {
+        return Ok(vec![None; rows]);
+    };
+    let texts = read_column(reader, *highest, rows)?;
+    let texts = texts.values.into_iter().map(|text| {
+        let text = text?;
+        Some(String::from_utf8_lossy(text.data()).into_owned())
+    });
+    Ok(texts.collect())
 }
 
 /// Whether a column holds floating-point numbers.
@@ -393,7 +404,14 @@ impl Source for Reader {
             })?;
             batch.latents.push(value);
         }
-        batch.names.extend(self.read_names(rows)?);
+        let names = read_texts(self.group.names.as_mut(), rows);
+        batch
+            .names
+            .extend(names.map_err(|error| self.failed(error))?);
+        let smiles = read_texts(self.group.smiles.as_mut(), rows);
+        batch
+            .smiles
+            .extend(smiles.map_err(|error| self.failed(error))?);
         self.group.rows_left -= rows;
         self.done += rows;
         Ok(())
