@@ -107,6 +107,7 @@ trait Sink {
 ///     row: 1,
 ///     smiles: Smiles::parse("CCO")?,
 ///     name: Some("ethanol".to_owned()),
+///     weight: None,
 /// };
 /// let mut text = Vec::new();
 /// let mut writer = LatentWriter::csv(&mut text, 2)?;
