@@ -32,6 +32,9 @@ pub struct TrainingNote<'a> {
     pub finished: bool,
     /// What the model did to held-out molecules, if there are any.
     pub metrics: Option<Map<String, Value>>,
+    /// What it did to molecules made of building blocks that training lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_held_out_blocks: Option<Map<String, Value>>,
     /// [`CURVE`]
     pub curve: &'a [Value],
 }
@@ -146,14 +149,22 @@ pub fn scores_json(reconstruction: &Reconstruction) -> Map<String, Value> {
     scores.as_object().cloned().unwrap_or_default()
 }
 
-/// A reconstruction in a line.
-pub fn headline(reconstruction: &Reconstruction) -> String {
+/// A reconstruction in a line; then how many molecules of held-out building blocks were
+/// reconstructed, if there are such.
+pub fn headline(held_out: &Reconstruction, of_blocks: Option<&Reconstruction>) -> String {
+    let of_blocks = of_blocks.map_or(String::new(), |scores| {
+        format!(
+            "; {} of {} of building blocks that training lacks",
+            percent(scores.exact_share()),
+            count(scores.molecules, "molecule")
+        )
+    });
     format!(
-        "{} of {} reconstructed exactly ({} as the same molecule; {} valid; {} of tokens)",
-        percent(reconstruction.exact_share()),
-        count(reconstruction.molecules, "held-out molecule"),
-        percent(reconstruction.canonical_share()),
-        percent(reconstruction.valid_share()),
-        percent(reconstruction.token_share()),
+        "{} of {} reconstructed exactly ({} as the same molecule; {} valid; {} of tokens){of_blocks}",
+        percent(held_out.exact_share()),
+        count(held_out.molecules, "held-out molecule"),
+        percent(held_out.canonical_share()),
+        percent(held_out.valid_share()),
+        percent(held_out.token_share()),
     )
 }

@@ -22,6 +22,8 @@ const NAMED_ROWS: usize = 20;
 const CHUNK: usize = 1 << 13;
 /// What the built-in molecules are called.
 pub const BUILT_IN: &str = "built-in";
+/// What those are called that are made of building blocks which these lack.
+pub const HELD_OUT_BLOCKS: &str = "built-in, of held-out building blocks";
 
 /// The molecules of a file, or some of them, in an order.
 ///
@@ -117,19 +119,34 @@ impl Molecules {
         reading.finish()
     }
 
-    /// The built-in molecules ([`chem::Library`]), the line of each being its index from 1.
+    /// The built-in molecules ([`chem::Library::molecules`]), the line of each being its index from 1.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
     pub fn built_in(limit: MemoryLimit) -> Result<Self> {
-        let mut reading = Reading::new(BUILT_IN, &Standardise::default(), limit);
-        let rows = chem::molecules()
+        Self::of_library(BUILT_IN, chem::Library::new().molecules(), limit)
+    }
+
+    /// The built-in molecules that are made of building blocks which those to train on lack
+    /// ([`chem::Library::of_held_out_blocks`]).
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub fn of_held_out_blocks(limit: MemoryLimit) -> Result<Self> {
+        let library = chem::Library::new();
+        Self::of_library(HELD_OUT_BLOCKS, library.of_held_out_blocks(), limit)
+    }
+
+    fn of_library(source: &str, molecules: &[Smiles], limit: MemoryLimit) -> Result<Self> {
+        let mut reading = Reading::new(source, &Standardise::default(), limit);
+        let rows = molecules
+            .iter()
             .enumerate()
             .map(|(index, smiles)| Understood {
                 row: Ok(Record {
                     line: index + 1,
                     row: index + 1,
-                    smiles,
+                    smiles: smiles.clone(),
                     name: None,
                     weight: None,
                 }),

@@ -2,80 +2,67 @@
 
 use super::blocks::*;
 
-/// Molecules of one reaction: a fragment from each list, in every combination.
-#[derive(Debug)]
-pub(super) struct Family {
-    /// The lists, in the order in which their fragments are drawn.
-    lists: &'static [&'static [&'static str]],
-}
-
-impl Family {
-    pub(super) fn len(&self) -> usize {
-        self.lists.iter().map(|list| list.len()).product()
-    }
-
-    /// The fragments of molecule `index`: the digits of `index` in the mixed
-    /// radix of the lists' lengths. From [`len`](Self::len) on it starts over.
-    pub(super) fn chain(&self, mut index: usize) -> Vec<&'static str> {
-        let choose = |list: &&'static [&'static str]| {
-            let fragment = list[index % list.len()];
-            index /= list.len();
-            fragment
-        };
-        self.lists.iter().map(choose).collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn lists(&self) -> &'static [&'static [&'static str]] {
-        self.lists
-    }
-}
-
-const fn family(lists: &'static [&'static [&'static str]]) -> Family {
-    Family { lists }
-}
+/// What molecules of one reaction are made of: a block from each list, or a group that the
+/// reaction leaves.
+pub(super) type Family = &'static [&'static str];
 
 /// Every family. No two share a molecule, and none has one twice.
-pub(super) static FAMILIES: &[Family] = &[
-    // Amides.
-    family(&[SUBSTITUENTS, ARENES, &["*C(=O)*"], AMINES]),
-    family(&[MONOCYCLES, &["*C(=O)*"], AMINES]),
-    family(&[BICYCLES, &["*C(=O)*"], AMINES]),
-    family(&[SUBSTITUENTS, ARENES, &["*C(=O)*"], AMINO_ACIDS]),
-    family(&[BICYCLES, &["*C(=O)*"], AMINO_ACIDS]),
-    family(&[
+pub(super) const FAMILIES: &[Family] = &[
+    // Amides and sulfonamides.
+    &[AROMATIC_HEADS, ACYLS, CYCLIC_AMINES],
+    &[AROMATIC_HEADS, ACYLS, OPEN_AMINES],
+    &[SATURATED_HEADS, "*C(=O)* *CC(=O)*", CYCLIC_AMINES],
+    &[SATURATED_HEADS, "*C(=O)* *CC(=O)*", OPEN_AMINES],
+    &[ALKYL_HEADS, "*C(=O)*", CYCLIC_AMINES],
+    &[ALKYL_HEADS, "*C(=O)*", OPEN_AMINES],
+    &[SUBSTITUENTS, ARENES, "*C(=O)* *S(=O)(=O)*", OPEN_AMINES],
+    &[SUBSTITUENTS, ARENES, "*NC(=O)* *CNC(=O)*", ALKYL_TAILS],
+    // Amines, by alkylation and by reductive amination.
+    &[AROMATIC_HEADS, "*C* *CC* *OCC* *C(O)C*", CYCLIC_AMINES],
+    &[
         SUBSTITUENTS,
-        COMMON_ARENES,
-        &["*/C=C/C(=O)*"],
-        ALIPHATIC_AMINES,
-    ]),
-    // Sulfonamides, from either side.
-    family(&[SUBSTITUENTS, SULFONYL_ARENES, &["*S(=O)(=O)*"], AMINES]),
-    family(&[SUBSTITUENTS, ARENES, &["*NS(=O)(=O)*"], SULFONYLS]),
-    // Ureas.
-    family(&[SUBSTITUENTS, COMMON_ARENES, &["*NC(=O)*"], ALIPHATIC_AMINES]),
-    // Reductive aminations.
-    family(&[SUBSTITUENTS, ARENES, &["*C*"], ALIPHATIC_AMINES]),
-    family(&[BICYCLES, &["*C*"], ALIPHATIC_AMINES]),
+        ARENES,
+        "*C(=O)* *S(=O)(=O)* *C*",
+        CYCLIC_AMINES,
+    ],
     // Nucleophilic aromatic substitutions.
-    family(&[CHLOROAZINES, AMINES]),
-    // Suzuki and Sonogashira couplings.
-    family(&[SUBSTITUENTS, ARENES, &["*-*"], BIARYL_RINGS]),
-    family(&[BICYCLES, &["*-*"], BIARYL_RINGS]),
-    family(&[SUBSTITUENTS, COMMON_ARENES, &["*C#C*"], TERMINAL_RINGS]),
-    // Ethers.
-    family(&[
+    &[AZINES, CYCLIC_AMINES],
+    &[AZINES, OPEN_AMINES],
+    // Ethers, thioethers and esters.
+    &[AROMATIC_HEADS, ETHERS, SATURATED_TAILS],
+    &[AROMATIC_HEADS, ETHERS, AROMATIC_TAILS],
+    &[SATURATED_HEADS, "*COC* *CSC* *C(=O)OC*", AROMATIC_TAILS],
+    &[
         SUBSTITUENTS,
-        COMMON_ARENES,
-        &["*OC*", "*CO*"],
-        TERMINAL_RINGS,
-    ]),
-    // Diamines between an arene and a cap.
-    family(&[SUBSTITUENTS, COMMON_ARENES, DIAMINES, CAPS]),
-    family(&[BICYCLES, &["*C(=O)N1CCN(*)CC1"], CAPS]),
-    // Rings closed from two pieces.
-    family(&[SUBSTITUENTS, COMMON_ARENES, AZOLE_LINKS, AZOLE_GROUPS]),
-    // Building blocks, some as salts.
-    family(&[SUBSTITUENTS, ARENES, HANDLES]),
-    family(&[HYDROCHLORIDES, ARENES, ETHER_GROUPS]),
+        ARENES,
+        "*OC* *SC* *NC(=O)* *CNC(=O)*",
+        SATURATED_TAILS,
+    ],
+    // Suzuki and Sonogashira couplings, some of amines sold as hydrochlorides.
+    &[SUBSTITUENTS, ARENES, "*-*", AROMATIC_TAILS],
+    &[SUBSTITUENTS, ARENES, "*C#C*", SATURATED_TAILS],
+    &[
+        "Cl.NC* Cl.CNC* Cl.NCC* Cl.CN(C)C*",
+        ARENES,
+        "*-*",
+        AROMATIC_TAILS,
+    ],
 ];
+
+/// The lists whose blocks can be held out. What else is in a family belongs to its reaction.
+pub(super) const BLOCKS: &[&str] = &[
+    SUBSTITUENTS,
+    ARENES,
+    AROMATIC_HEADS,
+    SATURATED_HEADS,
+    ALKYL_HEADS,
+    CYCLIC_AMINES,
+    OPEN_AMINES,
+    AROMATIC_TAILS,
+    SATURATED_TAILS,
+    ALKYL_TAILS,
+    AZINES,
+];
+
+const ACYLS: &str = "*C(=O)* *CC(=O)* *S(=O)(=O)*";
+const ETHERS: &str = "*OC* *SC* *C(=O)OC*";

@@ -12,11 +12,11 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::molecules::{self, RowArgs};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
-use crate::cli::terminal::text::{grouped, percent};
+use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{TrainedOn, molecules_of, scores_json};
-use crate::data::{KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split};
+use crate::data::{BUILT_IN, KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split};
 use crate::metrics::{Reconstructed, Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 
@@ -84,7 +84,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         }
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    let mut chosen = choose(&data, trained_on.as_ref(), args.all)?;
+    let mut chosen = choose(&data, trained_on.as_ref(), args.all, &*model)?;
     if let Some(limit) = args.limit {
         chosen.molecules = chosen.molecules.first(limit);
     }
@@ -104,14 +104,21 @@ pub fn run(args: &Args, models: &Models) -> Result {
     if let Some(table) = table {
         table.finish()?;
     }
+    let of_blocks = chosen
+        .of_held_out_blocks
+        .as_ref()
+        .map(|molecules| evaluate(&*model, molecules, None, None))
+        .transpose()?;
     if !args.json {
-        return output::print(&to_text(
-            args,
-            data.source(),
-            &chosen,
-            seen.as_ref(),
-            &scores,
-        ));
+        let mut text = to_text(args, data.source(), &chosen, seen.as_ref(), &scores);
+        if let Some(scores) = of_blocks {
+            let what = count(scores.molecules, "molecule");
+            text += &output::heading(&format!(
+                "\non {what} of building blocks that training lacks"
+            ));
+            text += &format!("\n{}", table_of(&scores).render(None));
+        }
+        return output::print(&text);
     }
     let mut object = json!({
         "bundle": path_json(&args.bundle),
@@ -124,6 +131,10 @@ pub fn run(args: &Args, models: &Models) -> Result {
     });
     if let Value::Object(members) = &mut object {
         members.extend(scores_json(&scores));
+        if let Some(scores) = &of_blocks {
+            let scores = Value::Object(scores_json(scores));
+            members.insert("of_held_out_blocks".to_owned(), scores);
+        }
     }
     output::print_json(&object)
 }
@@ -152,16 +163,24 @@ struct Chosen {
     part: &'static str,
     /// What was trained on, where it is known from the same file.
     trained_on: Option<KnownMolecules>,
+    /// Those made of building blocks that training lacks, of the built-in molecules.
+    of_held_out_blocks: Option<Molecules>,
 }
 
 /// The part that was held out of the data that the model was trained on, all of other data.
-fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result<Chosen> {
+fn choose(
+    data: &Molecules,
+    trained_on: Option<&TrainedOn>,
+    all: bool,
+    model: &dyn MoleculeAutoencoder,
+) -> Result<Chosen> {
     let digest = data.digest()?;
     let Some(known) = trained_on.filter(|known| known.data.digest == digest) else {
         return Ok(Chosen {
             molecules: data.clone(),
             part: "all",
             trained_on: None,
+            of_held_out_blocks: None,
         });
     };
     let Split {
@@ -174,6 +193,7 @@ fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result
             molecules: data.clone(),
             part: "all",
             trained_on: Some(trained_on),
+            of_held_out_blocks: None,
         });
     }
     if known.held_out.molecules == 0 {
@@ -186,7 +206,16 @@ fn choose(data: &Molecules, trained_on: Option<&TrainedOn>, all: bool) -> Result
         molecules: held_out,
         part: "held-out",
         trained_on: Some(trained_on),
+        of_held_out_blocks: (data.source() == BUILT_IN)
+            .then(|| of_held_out_blocks(model))
+            .transpose()?,
     })
+}
+
+fn of_held_out_blocks(model: &dyn MoleculeAutoencoder) -> Result<Molecules> {
+    let mut molecules = Molecules::of_held_out_blocks(MemoryLimit::default())?;
+    molecules.keep_representable(model)?;
+    Ok(molecules)
 }
 
 /// The molecules that the bundle was trained on, if they are still known.
@@ -256,7 +285,7 @@ fn evaluate(
             && let Some(record) = records.next()
         {
             let seen = seen.map(|seen| seen.molecules[done]);
-            let written = table.row(row(&record?, molecule, seen));
+            let written = table.row(cells(&record?, molecule, seen));
             let written = written.and_then(|()| table.check_interrupt());
             written.map_err(|failure| {
                 failed = Some(failure);
@@ -288,7 +317,7 @@ const HEADER: [&str; 10] = [
 ];
 
 /// The cells of a molecule. What is not known is empty.
-fn row(record: &Record, molecule: &Reconstructed<'_>, seen: Option<bool>) -> [String; 10] {
+fn cells(record: &Record, molecule: &Reconstructed<'_>, seen: Option<bool>) -> [String; 10] {
     let similarity = molecule.similarity();
     [
         record.row.to_string(),
@@ -317,46 +346,53 @@ fn to_text(
     };
     let what = molecules_of(source, result.molecules, part);
     let heading = output::heading(&format!("{} on {what}", args.bundle.display()));
-    let mut table = Table::new(&[], [1]);
-    let mut row = |name: &str, share: f64, of: [usize; 2], what: &str| {
-        table.row([
-            name.to_owned(),
-            percent(share),
-            format!("{} of {}", grouped(of[0]), grouped(of[1])),
-            what.to_owned(),
-        ]);
-    };
-    row(
-        "exact",
-        result.exact_share(),
-        [result.exact, result.molecules],
-        "came back as the same string",
-    );
-    row(
-        "canonical",
-        result.canonical_share(),
-        [result.canonical, result.molecules],
-        "came back as the same molecule",
-    );
-    row(
-        "valid",
-        result.valid_share(),
-        [result.valid, result.molecules],
-        "came back as a possible molecule",
-    );
-    row(
-        "tokens",
-        result.token_share(),
-        [result.tokens_right, result.tokens],
-        "tokens came back in their place",
-    );
+    let mut table = table_of(result);
     if let Some(seen) = seen {
-        row(
+        table.row(row(
             "seen",
             seen.count as f64 / result.molecules.max(1) as f64,
             [seen.count, result.molecules],
             "are molecules that training saw",
-        );
+        ));
     }
     format!("{heading}\n{}", table.render(None))
+}
+
+fn table_of(result: &Reconstruction) -> Table {
+    let mut table = Table::new(&[], [1]);
+    table.row(row(
+        "exact",
+        result.exact_share(),
+        [result.exact, result.molecules],
+        "came back as the same string",
+    ));
+    table.row(row(
+        "canonical",
+        result.canonical_share(),
+        [result.canonical, result.molecules],
+        "came back as the same molecule",
+    ));
+    table.row(row(
+        "valid",
+        result.valid_share(),
+        [result.valid, result.molecules],
+        "came back as a possible molecule",
+    ));
+    table.row(row(
+        "tokens",
+        result.token_share(),
+        [result.tokens_right, result.tokens],
+        "tokens came back in their place",
+    ));
+    table
+}
+
+/// A share, of what and what of them.
+fn row(name: &str, share: f64, of: [usize; 2], what: &str) -> [String; 4] {
+    [
+        name.to_owned(),
+        percent(share),
+        format!("{} of {}", grouped(of[0]), grouped(of[1])),
+        what.to_owned(),
+    ]
 }

@@ -139,7 +139,7 @@ pub struct TrainingArgs {
     /// model than usual is trained where there is time for no larger one [default: none]
     #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
     pub max_minutes: Option<f64>,
-    /// Molecules in a batch [default: 128]
+    /// Molecules in a batch [default: 128; 32 for the built-in molecules]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Highest learning rate, which the schedule reaches after the warm-up [default: 0.001; 0.003

@@ -57,13 +57,14 @@ impl MetricsFile {
 
     /// Adds an epoch and what its model made of held-out molecules.
     pub fn epoch(&mut self, epoch: &EpochReport, held_out: Option<&HeldOutScores>) -> Result<()> {
+        let of_held_out_blocks = held_out.and_then(|scores| scores.of_held_out_blocks);
         let held_out = held_out.map(|scores| {
             let mut json = scores_json(&scores.reconstruction);
             json.insert("loss".to_owned(), json!(scores.mean.loss));
             json.insert("parts".to_owned(), json!(parts_json(&scores.mean.parts)));
             json
         });
-        self.line(&json!({
+        let mut epoch_line = json!({
             "kind": "epoch",
             "epoch": epoch.epoch,
             "step": epoch.steps,
@@ -72,7 +73,11 @@ impl MetricsFile {
             "molecules_per_second": epoch.examples_per_second,
             "seconds": epoch.elapsed.as_secs_f64(),
             "held_out": held_out,
-        }))
+        });
+        if let Some(scores) = of_held_out_blocks {
+            epoch_line["of_held_out_blocks"] = json!(scores_json(&scores));
+        }
+        self.line(&epoch_line)
     }
 
     fn line(&mut self, line: &Value) -> Result<()> {

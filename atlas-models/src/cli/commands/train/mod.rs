@@ -68,7 +68,9 @@ pub fn run(args: &Args, models: &Models) -> Result {
         return output::print_json_line(&summary(&plan, &*model, &outcome, &saved)?);
     }
     let held_out = saved.held_out.as_ref();
-    let held_out = held_out.map_or("no molecules held out".to_owned(), headline);
+    let held_out = held_out.map_or("no molecules held out".to_owned(), |scores| {
+        headline(scores, saved.of_held_out_blocks.as_ref())
+    });
     output::print(&format!("{bundle}: {held_out}\n"))
 }
 
@@ -119,8 +121,9 @@ fn interrupted(plan: &Plan, outcome: &Outcome, saved: Option<SavedEpoch>) -> Str
         None => format!("there is no {bundle} before the first epoch has ended"),
         Some(saved) => {
             let held_out = saved.held_out.as_ref();
-            let held_out =
-                held_out.map_or(String::new(), |scores| format!(", {}", headline(scores)));
+            let held_out = held_out.map_or(String::new(), |scores| {
+                format!(", {}", headline(scores, None))
+            });
             let epoch = saved.epoch;
             format!("{bundle} is whole and holds epoch {epoch}{held_out}")
         }
@@ -148,5 +151,6 @@ fn summary(
         "seconds": outcome.elapsed.as_secs_f64(),
         "loss": saved.loss,
         "held_out": saved.held_out.as_ref().map(scores_json),
+        "of_held_out_blocks": saved.of_held_out_blocks.as_ref().map(scores_json),
     }))
 }

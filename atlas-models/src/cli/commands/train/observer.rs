@@ -73,6 +73,9 @@ pub struct SavedEpoch {
     pub loss: f64,
     /// `None` if no molecules are held out.
     pub held_out: Option<Reconstruction>,
+    /// Of molecules made of building blocks that training lacks, once training has ended.
+    #[serde(default)]
+    pub of_held_out_blocks: Option<Reconstruction>,
 }
 
 /// What a model made of held-out molecules.
@@ -80,6 +83,8 @@ pub struct HeldOutScores {
     pub reconstruction: Reconstruction,
     /// The loss, without noise.
     pub mean: MeanLoss,
+    /// Of molecules made of building blocks that training lacks.
+    pub of_held_out_blocks: Option<Reconstruction>,
 }
 
 /// What training tells of its steps and epochs.
@@ -157,9 +162,14 @@ impl<'a> TrainingObserver<'a> {
         if molecules.is_empty() {
             return Ok(None);
         }
+        let others = self.plan.of_held_out_blocks.as_ref();
+        let of_held_out_blocks = others
+            .filter(|_| is_last)
+            .map(|molecules| reconstruction(model, molecules, &mut |_| Ok(())));
         Ok(Some(HeldOutScores {
             reconstruction: reconstruction(model, &molecules, &mut |_| Ok(()))?,
             mean: mean_loss(model, &molecules, &self.plan.run)?,
+            of_held_out_blocks: of_held_out_blocks.transpose()?,
         }))
     }
 
@@ -183,6 +193,9 @@ impl<'a> TrainingObserver<'a> {
             seconds: (epoch.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
             finished: epoch.is_last,
             metrics: held_out.map(|scores| scores_json(&scores.reconstruction)),
+            of_held_out_blocks: held_out
+                .and_then(|scores| scores.of_held_out_blocks.as_ref())
+                .map(scores_json),
             curve: &self.state.curve,
         })
     }
@@ -269,6 +282,9 @@ impl Observer<Model> for TrainingObserver<'_> {
             epoch: epoch.epoch,
             loss: epoch.loss,
             held_out: held_out.as_ref().map(|scores| scores.reconstruction),
+            of_held_out_blocks: held_out
+                .as_ref()
+                .and_then(|scores| scores.of_held_out_blocks),
         });
         self.save_checkpoint(model, training, epoch.steps, epoch.elapsed)?;
         let line = epoch_line(epoch, held_out.as_ref());

@@ -47,6 +47,8 @@ pub struct Plan {
     pub checkpoint_interval: Duration,
     pub training: Molecules,
     pub held_out: Molecules,
+    /// Those made of building blocks that the built-in molecules to train on lack.
+    pub of_held_out_blocks: Option<Molecules>,
     pub trained_on: TrainedOn,
     /// What the bundle will say of the settings.
     pub settings_note: Value,
@@ -295,6 +297,7 @@ impl Plan {
             settings_note: settings_note(model, &run, &settings),
             training: split.training,
             held_out: split.held_out,
+            of_held_out_blocks: of_held_out_blocks(model, &settings)?,
             replaces: checked.replaces,
             checkpoint_interval: checked.checkpoint_interval,
             notes: notes.into_iter().collect(),
@@ -447,6 +450,19 @@ fn split(
         molecules::refuse(data.source(), data.skipped())?;
     }
     Ok(split)
+}
+
+/// What only the built-in molecules have to be evaluated on.
+fn of_held_out_blocks(
+    model: &dyn MoleculeAutoencoder,
+    settings: &Settings,
+) -> atlas_core::Result<Option<Molecules>> {
+    if settings.data.is_some() || settings.held_out == Some(0) {
+        return Ok(None);
+    }
+    let mut molecules = Molecules::of_held_out_blocks(MemoryLimit::default())?;
+    molecules.keep_representable(model)?;
+    Ok(Some(molecules))
 }
 
 /// How many of so many molecules are held out.

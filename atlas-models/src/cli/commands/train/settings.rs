@@ -47,8 +47,10 @@ impl Settings {
         let training = &args.training;
         let mut train = Map::new();
         if args.data.file.is_none() {
-            // The built-in molecules are learnt in a few epochs.
-            train.insert("epochs".to_owned(), json!(5));
+            // There are so many of the built-in molecules that once is enough; more and smaller
+            // steps teach more of them than fewer and larger ones.
+            train.insert("epochs".to_owned(), json!(1));
+            train.insert("batch".to_owned(), json!(32));
             train.insert("learning_rate".to_owned(), json!(3e-3));
         }
         for (name, given) in [
