@@ -216,6 +216,9 @@ fn the_built_in_molecules_can_be_written_and_read() {
     scene.atlas("molecules -o built-in.smi").success();
     let text = String::from_utf8(scene.read("built-in.smi")).unwrap();
     assert_eq!(text.lines().count(), atlas_models::chem::molecules().len());
+    let unseen = scene.atlas("molecules --part held-out-blocks").success();
+    assert_eq!(unseen.lines().count(), 1000);
+    scene.atlas("molecules --part training").wrong_usage();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::train::RunFolder;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
+use crate::cli::limits;
 use crate::cli::molecules::{self, RowArgs};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
@@ -84,6 +85,9 @@ pub fn run(args: &Args, models: &Models) -> Result {
         }
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
+    if let Some(note) = limits::too_long(&*model, &data)? {
+        output::say(&note);
+    }
     let mut chosen = choose(&data, trained_on.as_ref(), args.all, &*model)?;
     if let Some(limit) = args.limit {
         chosen.molecules = chosen.molecules.first(limit);

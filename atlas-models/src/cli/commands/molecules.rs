@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::cli::Models;
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
@@ -27,9 +27,9 @@ Examples:
 pub struct Args {
     /// The bundle's folder [default: the built-in molecules]
     bundle: Option<PathBuf>,
-    /// Which of the bundle's molecules
-    #[arg(long, value_enum, default_value_t = Part::HeldOut, requires = "bundle")]
-    part: Part,
+    /// Which of them [default: held-out of a bundle, all of the built-in ones]
+    #[arg(long, value_enum)]
+    part: Option<Part>,
     /// File to write; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
@@ -43,13 +43,22 @@ enum Part {
     Training,
     /// Both, in the order of the file
     All,
+    /// Built-in ones made of building blocks that those to train on lack
+    HeldOutBlocks,
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
     let mut output = OutputFile::create(&args.output)?;
-    let molecules = match &args.bundle {
-        None => Molecules::built_in(MemoryLimit::default())?,
-        Some(bundle) => of_bundle(bundle, args.part, models)?,
+    let limit = MemoryLimit::default();
+    let molecules = match (&args.bundle, args.part) {
+        (_, Some(Part::HeldOutBlocks)) => Molecules::of_held_out_blocks(limit)?,
+        (None, None | Some(Part::All)) => Molecules::built_in(limit)?,
+        (None, Some(Part::HeldOut | Part::Training)) => {
+            return Err(usage(Failure::new(
+                "--part: a bundle says what was held out of its training; name one",
+            )));
+        }
+        (Some(bundle), part) => of_bundle(bundle, part.unwrap_or(Part::HeldOut), models)?,
     };
     for record in molecules.records() {
         let record = record?;
@@ -77,7 +86,7 @@ fn of_bundle(bundle: &Path, part: Part, models: &Models) -> Result<Molecules> {
     })?;
     let data = trained_on.read_again(bundle, &*model)?;
     Ok(match part {
-        Part::All => data,
+        Part::All | Part::HeldOutBlocks => data,
         Part::HeldOut => trained_on.split_again(&data)?.held_out,
         Part::Training => trained_on.split_again(&data)?.training,
     })
