@@ -41,6 +41,11 @@ pub struct RowArgs {
 }
 
 impl RowArgs {
+    /// Whether it is said how a file is read.
+    pub fn is_given(&self) -> bool {
+        self.smiles_column.is_some() || self.name_column.is_some() || self.standardise.is_some()
+    }
+
     /// How rows are read; `trained` is how the molecules were drawn that a bundle was trained on.
     pub fn options(&self, trained: Option<&Standardise>) -> RowOptions {
         RowOptions {
@@ -123,21 +128,17 @@ pub fn warn_of_terminal(path: &Path) {
 pub fn read(path: &Path, options: RowOptions, limit: MemoryLimit) -> Result<Molecules> {
     warn_of_terminal(path);
     let bar = progress::reading(path.is_file(), "rows read");
-    let rows = Rows::open(path, options)?.watched_by(move |progress, rows| {
-        progress::show_read(&bar, rows, progress.share());
-        if interrupt::is_requested() {
-            return Err(atlas_core::Error::new("the reading was interrupted"));
-        }
-        Ok(())
+    // Nothing has been done that could be lost.
+    interrupt::set_waiting(true);
+    let rows = Rows::open(path, options).map(|rows| {
+        rows.watched_by(move |progress, rows| {
+            progress::show_read(&bar, rows, progress.share());
+            Ok(())
+        })
     });
-    Molecules::from_rows(rows, limit).map_err(|error| {
-        if interrupt::is_requested() {
-            let source = source_name(path);
-            Failure::Interrupted(format!("interrupted while {source} was read"))
-        } else {
-            error.into()
-        }
-    })
+    let read = rows.and_then(|rows| Molecules::from_rows(rows, limit));
+    interrupt::set_waiting(false);
+    Ok(read?)
 }
 
 /// An error if there are bad rows.

@@ -258,7 +258,9 @@ fn create_beside(target: &Path) -> io::Result<(File, TempPath)> {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true).open(path)
         });
-    Ok(created?.into_parts())
+    let (file, temporary) = created?.into_parts();
+    interrupt::remember_unfinished(&temporary);
+    Ok((file, temporary))
 }
 
 #[cfg(test)]

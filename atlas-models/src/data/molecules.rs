@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use atlas_core::random::permutation;
 use atlas_core::train::Dataset;
@@ -28,7 +28,7 @@ pub const HELD_OUT_BLOCKS: &str = "built-in, of held-out building blocks";
 /// The molecules of a file, or some of them, in an order.
 ///
 /// They are checked and counted once, and read again when they are needed: their texts are held
-/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 20
+/// compactly, and beyond a [`MemoryLimit`] in a temporary file. Beside the texts a molecule takes 28
 /// bytes of memory, four more where rows have weights, and some more while they are split. Copies
 /// and [parts](Molecules::split) share the texts.
 ///
@@ -54,6 +54,8 @@ struct MoleculeFile {
     weights: Option<Vec<f32>>,
     tokens: BTreeSet<Box<str>>,
     standardise: Standardise,
+    /// What tells the molecules from each other, once that was asked for.
+    keys: OnceLock<Vec<MoleculeKey>>,
     /// Molecules that cannot exist.
     impossible: SkippedRows,
     remarks: Vec<String>,
@@ -223,19 +225,31 @@ impl Molecules {
     /// If the temporary file cannot be read.
     pub fn keep_representable<M>(&mut self, model: &M) -> Result<()>
     where
-        M: ?Sized + Objective<Input = Smiles>,
+        M: ?Sized + Objective<Input = Smiles> + Sync,
     {
         let (mut indices, mut sizes) = (Vec::new(), Vec::new());
         let mut unknown = Vec::new();
         let mut bytes = Vec::new();
-        for &index in &self.indices {
-            let record = self.file.record(index, &mut bytes)?;
-            match model.size(&record.smiles) {
-                Ok(size) => {
-                    indices.push(index);
-                    sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
+        for chunk in self.indices.chunks(CHUNK) {
+            let mut texts = Vec::with_capacity(chunk.len());
+            for &index in chunk {
+                texts.push(self.file.text(index, &mut bytes)?.0.to_owned());
+            }
+            let measured: Vec<Result<usize>> = texts
+                .par_iter()
+                .map(|text| model.size(&Smiles::parse(text).map_err(Error::other)?))
+                .collect();
+            for (&index, size) in chunk.iter().zip(measured) {
+                match size {
+                    Ok(size) => {
+                        indices.push(index);
+                        sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
+                    }
+                    Err(error) => {
+                        let record = self.file.record(index, &mut bytes)?;
+                        unknown.push(SkippedRow::of(&record, error.to_string()));
+                    }
                 }
-                Err(error) => unknown.push(SkippedRow::of(&record, error.to_string())),
             }
         }
         self.skipped.extend(unknown);
@@ -296,6 +310,21 @@ impl Molecules {
         })
     }
 
+    /// The number of distinct molecules.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn distinct(&self) -> Result<usize> {
+        Ok(KnownMolecules::new(self.keys()?).len())
+    }
+
+    /// At most `count` molecules, drawn by `seed`.
+    #[must_use]
+    pub fn sample(&self, count: usize, seed: u64) -> Self {
+        let order = permutation(self.len(), seed);
+        self.part(&order[..count.min(order.len())])
+    }
+
     /// The first molecules, at most `count`.
     #[must_use]
     pub fn first(&self, count: usize) -> Self {
@@ -308,16 +337,25 @@ impl Molecules {
     /// # Errors
     /// If the temporary file cannot be read.
     pub fn keys(&self) -> Result<Vec<MoleculeKey>> {
-        let mut keys = Vec::with_capacity(self.len());
+        if let Some(keys) = self.file.keys.get() {
+            let of = |&index: &u32| keys[index as usize];
+            return Ok(self.indices.iter().map(of).collect());
+        }
+        let all: Vec<u32> = (0..self.file.places.len() as u32).collect();
+        let mut keys = Vec::with_capacity(all.len());
         let mut bytes = Vec::new();
-        for indices in self.indices.chunks(CHUNK) {
+        for indices in all.chunks(CHUNK) {
             let mut texts = Vec::with_capacity(indices.len());
             for &index in indices {
                 texts.push(self.file.text(index, &mut bytes)?.0.to_owned());
             }
             keys.par_extend(texts.par_iter().map(|text| MoleculeKey::of(text)));
         }
-        Ok(keys)
+        let of = |&index: &u32| keys[index as usize];
+        let own = self.indices.iter().map(of).collect();
+        // Another thread may have been first, with the same.
+        let _ = self.file.keys.set(keys);
+        Ok(own)
     }
 
     fn part(&self, places: &[usize]) -> Self {
@@ -424,6 +462,7 @@ impl Reading {
                 tokens: self.tokens,
                 longest: self.longest,
                 standardise: self.standardise,
+                keys: OnceLock::new(),
                 impossible: self.impossible,
                 remarks: self.remarks,
             }),

@@ -286,3 +286,43 @@ fn rows_of_a_table_count_as_much_as_their_column_of_weights_says() {
         "{why:?}"
     );
 }
+
+#[test]
+fn options_that_say_how_a_file_is_read_are_refused_where_none_is() {
+    let scene = Scene::trained();
+    for command in [
+        "evaluate bundle --standardise no-stereo",
+        "evaluate bundle --smiles-column 2",
+        "train --out new --standardise canonical",
+        "train --out new --weight-column 2",
+    ] {
+        let error = scene.atlas(command).wrong_usage();
+        assert!(
+            error.contains("say how --data is read"),
+            "{command}: {error}"
+        );
+    }
+}
+
+#[test]
+fn molecules_in_many_rows_are_trained_on_with_a_limit_of_time_too() {
+    let scene = Scene::new();
+    let rows = MOLECULES.join("\n") + "\n";
+    scene.write("many.smi", rows.repeat(50));
+    let output = scene.atlas("train --data many.smi --max-minutes 0.0001 --out bundle --json");
+    // Of the 24 molecules a tenth, and of no other row.
+    assert_eq!(output.json()["held_out"]["molecules"], 3);
+}
+
+#[test]
+fn a_resume_that_is_refused_leaves_what_is_known_of_the_run() {
+    let scene = Scene::trained();
+    scene.write("sub.smi", "CCO\nCCN\n");
+    fs::rename(scene.path("tiny.smi"), scene.path("moved.smi")).unwrap();
+    let seen = || scene.atlas("evaluate bundle --data sub.smi --json").json()["trained_on"].clone();
+    let before = seen();
+    assert!(before.is_number());
+    let refused = scene.atlas("train --resume --data sub.smi --out bundle");
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert_eq!(seen(), before);
+}

@@ -42,7 +42,7 @@ fn every_format_decodes_to_the_same_molecules() {
     let piped = scene.atlas("encode bundle -i tiny.smi").success();
     let expected = scene.atlas_reading("decode bundle", &piped);
     assert!(
-        expected.stderr.starts_with("decoded 24 latents: "),
+        expected.stderr.contains("decoded 24 latents: "),
         "{}",
         expected.stderr
     );

@@ -11,7 +11,7 @@ use crate::cli::model::{for_model, in_line};
 use crate::cli::molecules::{source_name, warn_of_terminal};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{count, grouped, percent};
-use crate::cli::terminal::{output, progress};
+use crate::cli::terminal::{interrupt, output, progress};
 use crate::data::{LatentFormat, LatentReader};
 
 const EXAMPLES: &str = "\
@@ -52,9 +52,12 @@ pub fn run(args: &Args, models: &Models) -> Result {
     warn_of_terminal(&args.input);
     let source = source_name(&args.input);
     let mut output = OutputFile::create(&args.output)?;
-    let mut latents = LatentReader::open(&args.input)?;
-    let model = models.load(&args.bundle)?;
     output.watch_interrupts()?;
+    interrupt::set_waiting(true);
+    let latents = LatentReader::open(&args.input);
+    interrupt::set_waiting(false);
+    let mut latents = latents?;
+    let model = models.load(&args.bundle)?;
     let bar = progress::reading(latents.share().is_some(), "latents");
     let (mut decoded, mut valid, mut empty) = (0, 0, 0);
     let (mut known, mut same) = (0, 0);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::train::RunFolder;
 use crate::cli::Models;
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::limits;
 use crate::cli::molecules::{self, RowArgs};
 use crate::cli::output_file::OutputFile;
@@ -65,6 +65,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
+    if args.data.is_none() && (args.rows.is_given() || args.rows.skipped.is_some()) {
+        return Err(usage(Failure::new(
+            "--smiles-column, --name-column, --standardise and --skipped say how --data is \
+             read; what a bundle was trained on is read as it was then",
+        )));
+    }
     let mut table = args
         .per_molecule
         .as_deref()

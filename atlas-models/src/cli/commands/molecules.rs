@@ -49,6 +49,7 @@ enum Part {
 
 pub fn run(args: &Args, models: &Models) -> Result {
     let mut output = OutputFile::create(&args.output)?;
+    output.watch_interrupts()?;
     let limit = MemoryLimit::default();
     let molecules = match (&args.bundle, args.part) {
         (_, Some(Part::HeldOutBlocks)) => Molecules::of_held_out_blocks(limit)?,

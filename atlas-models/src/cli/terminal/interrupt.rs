@@ -2,8 +2,10 @@
 //! ends the process.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -16,12 +18,29 @@ use crate::cli::terminal::{output, progress};
 /// The signal that came, or 0.
 static REQUESTED: AtomicI32 = AtomicI32::new(0);
 
+/// Whether nothing can be lost, so that the first signal ends the process.
+static IS_WAITING: AtomicBool = AtomicBool::new(false);
+/// Files that are not complete.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// While input is read that may never come the first signal ends the process at once.
+pub fn set_waiting(is_waiting: bool) {
+    IS_WAITING.store(is_waiting, Ordering::SeqCst);
+}
+
+/// Where the process ends at once, nothing is left of this file, if it is still there.
+pub fn remember_unfinished(path: &Path) {
+    let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    files.push(path.to_owned());
+}
+
 /// From here on the first Ctrl-C, SIGTERM or SIGHUP shows `message` and is for [`is_requested`] to
 /// find. A signal that was ignored when the process started, as `nohup` and a shell that starts a
 /// job in the background have it, stays ignored.
 pub fn watch(message: &'static str) -> Result {
     on_signals(move |signal| {
-        if REQUESTED.swap(signal, Ordering::SeqCst) != 0 {
+        let is_second = REQUESTED.swap(signal, Ordering::SeqCst) != 0;
+        if is_second || IS_WAITING.load(Ordering::SeqCst) {
             end(signal);
         }
         let name = match signal {
@@ -50,6 +69,11 @@ fn on_signals(mut handle: impl FnMut(i32) + Send + 'static) -> Result {
 
 fn end(signal: i32) {
     progress::clear();
+    let files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    for file in &*files {
+        // One that is complete has another name.
+        let _ = fs::remove_file(file);
+    }
     process::exit(i32::from(code_of(signal)));
 }
 

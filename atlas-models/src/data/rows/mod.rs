@@ -131,7 +131,9 @@ impl Rows {
     /// If the file cannot be opened, is not text, or its columns are not clear.
     pub fn open(path: &Path, options: RowOptions) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let mut endings = name.rsplit('.').map(str::to_ascii_lowercase);
+        // What comes before the first dot is no ending.
+        let (_, endings) = name.split_once('.').unwrap_or_default();
+        let mut endings = endings.rsplit('.').map(str::to_ascii_lowercase);
         let ending = endings.find(|ending| !COMPRESSED.contains(&ending.as_str()));
         Self::of(Source::open(path)?, &ending.unwrap_or_default(), options)
     }
@@ -215,6 +217,9 @@ impl Rows {
     /// If most of the names are SMILES: they are then molecules that would be lost.
     pub fn remarks(&self) -> Result<Vec<String>> {
         let mut remarks = self.remarks.clone();
+        if let Layout::Text(lines) = &self.layout {
+            remarks.extend(lines.remark());
+        }
         if let Some((line, name)) = &self.checks.first {
             let (smiles, names) = (self.checks.smiles, self.checks.names);
             let what =
@@ -313,9 +318,11 @@ impl RawRow {
 }
 
 fn weight(text: &str) -> std::result::Result<f64, String> {
-    let weight = text.trim().parse().ok();
+    // As it is kept.
+    let weight = text.trim().parse::<f32>().ok();
     weight
-        .filter(|weight: &f64| *weight > 0.0 && weight.is_finite())
+        .filter(|weight| *weight > 0.0 && weight.is_finite())
+        .map(f64::from)
         .ok_or_else(|| {
             let text = shorten(text);
             format!("the weight `{text}` is not a finite number above zero")

@@ -316,3 +316,28 @@ fn a_record_of_an_sdf_that_cannot_be_read_is_a_row_that_is_left_out() {
     let (molecules, skipped) = all(&text, "sdf", RowOptions::default());
     assert_eq!((molecules.len(), skipped.len()), (1, 1));
 }
+
+#[test]
+fn a_quote_that_is_not_closed_takes_no_rows_in_silence() {
+    let mut open = rows(
+        "smiles,name\nCCO,\"foo\nCCN,bar\nCCC,baz\n",
+        "csv",
+        RowOptions::default(),
+    )
+    .unwrap();
+    let error = open.find_map(Result::err).unwrap().to_string();
+    assert!(
+        error.starts_with("test:2: a quote that opens in this row"),
+        "{error}"
+    );
+    let text = "smiles,name\nCCO,\"foo\nCCN,bar\"\nCCC,baz\n";
+    let mut closed = rows(text, "csv", RowOptions::default()).unwrap();
+    assert_eq!(closed.by_ref().count(), 2);
+    let remarks = closed.remarks().unwrap();
+    assert!(
+        remarks[0].starts_with("cells go over several lines in 1 rows"),
+        "{remarks:?}"
+    );
+    // A quote within a cell is a character.
+    assert_eq!(found("smiles,name\nCCO,5\" nail\n", "csv").len(), 1);
+}

@@ -1,6 +1,6 @@
 //! Rows of text: cells that a delimiter separates, or a SMILES and what follows it.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 
 use atlas_core::{Error, Result};
 use csv::ByteRecord;
@@ -124,6 +124,21 @@ fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
         .from_reader(from)
 }
 
+/// Knows whether a text has an odd number of quotes so far.
+struct Quotes {
+    from: Box<dyn BufRead>,
+    is_odd: bool,
+}
+
+impl Read for Quotes {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(to)?;
+        let quotes = to[..read].iter().filter(|byte| **byte == b'"').count();
+        self.is_odd ^= quotes % 2 == 1;
+        Ok(read)
+    }
+}
+
 fn is_empty<'a>(mut cells: impl Iterator<Item = &'a [u8]>) -> bool {
     cells.all(|cell| cell.trim_ascii().is_empty())
 }
@@ -147,8 +162,10 @@ enum Cells {
         bytes: Vec<u8>,
     },
     Delimited {
-        from: csv::Reader<Box<dyn BufRead>>,
+        from: csv::Reader<Quotes>,
         record: ByteRecord,
+        /// Rows with a cell of several lines, and the line of the last of them.
+        of_lines: (usize, u64),
     },
 }
 
@@ -168,8 +185,15 @@ impl Lines {
                     bytes: Vec::new(),
                 },
                 Shape::Delimited(delimiter) => Cells::Delimited {
-                    from: reader(from, delimiter),
+                    from: reader(
+                        Quotes {
+                            from,
+                            is_odd: false,
+                        },
+                        delimiter,
+                    ),
                     record: ByteRecord::new(),
+                    of_lines: (0, 0),
                 },
             },
             source: source.to_owned(),
@@ -183,6 +207,20 @@ impl Lines {
     /// Whether names are what follows SMILES on their lines.
     pub fn rest_is_name(&self) -> bool {
         self.rest_is_name && !self.columns.has_header
+    }
+
+    /// What is worth saying of the rows, once they were read.
+    pub fn remark(&self) -> Option<String> {
+        match self.from {
+            Cells::Delimited {
+                of_lines: (rows @ 1.., line),
+                ..
+            } => Some(format!(
+                "cells go over several lines in {rows} rows, the last of them in line {line}: is a \
+                 quote closed where it should be?"
+            )),
+            _ => None,
+        }
     }
 
     /// The next row that holds something.
@@ -227,13 +265,30 @@ impl Lines {
                 }
                 Ok((read > 0).then_some(*line))
             }
-            Cells::Delimited { from, record } => {
+            Cells::Delimited {
+                from,
+                record,
+                of_lines,
+            } => {
+                let before = record.position().map_or(0, csv::Position::line);
                 let read = from.read_byte_record(record);
                 let read = read.map_err(|error| match error.into_kind() {
                     csv::ErrorKind::Io(error) => Error::io("read", &self.source, error),
                     other => Error::new(format_args!("{}: {other:?}", self.source)),
                 })?;
                 let line = record.position().map_or(0, csv::Position::line);
+                // A quote that is never closed makes one cell of all lines that follow.
+                if !read && from.get_ref().is_odd && of_lines.1 == before && before > 0 {
+                    return Err(Error::new(format_args!(
+                        "{}:{before}: a quote that opens in this row is not closed, and takes all that \
+                         follows",
+                        self.source
+                    )));
+                }
+                let is_of_lines = |cell: &[u8]| cell.trim_ascii().contains(&b'\n');
+                if read && record.iter().any(is_of_lines) {
+                    *of_lines = (of_lines.0 + 1, line);
+                }
                 Ok(read.then_some(line as usize))
             }
         }

@@ -106,7 +106,7 @@ pub struct DataArgs {
     #[command(flatten)]
     pub rows: RowArgs,
     /// Memory for the texts of molecules; what is beyond it goes to a temporary file in TMPDIR.
-    /// Some 40 bytes a molecule come on top [default: 512]
+    /// Some 48 bytes a molecule come on top [default: 512]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 }

@@ -182,7 +182,7 @@ fn with(overrides: &Value, size: &Value) -> Value {
 impl Cost {
     /// Trains the model for half a second or some steps. `None` if it can represent none of the molecules.
     fn measure(model: &mut Model, data: &Molecules, run: &Run) -> Result<Option<Self>> {
-        let mut sample = data.split(SAMPLE.min(data.len() / 2), run.seed)?.held_out;
+        let mut sample = data.sample(SAMPLE, run.seed);
         sample.keep_representable(model)?;
         if sample.is_empty() {
             return Ok(None);

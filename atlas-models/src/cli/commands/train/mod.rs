@@ -30,6 +30,8 @@ pub fn run(args: &Args, models: &Models) -> Result {
     // The molecules are read, too, until a signal comes.
     interrupt::watch("stopping after this step")?;
     let (plan, mut model) = Plan::new(args, models)?;
+    let remembered = RunFolder::training_molecules(&plan.out);
+    plan.known.save(&remembered, &plan.trained_on.id())?;
     announce(&plan, &*model);
     let mut observer = TrainingObserver::new(&plan, args);
     let (data, run) = (&plan.training, &plan.run);

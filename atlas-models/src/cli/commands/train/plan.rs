@@ -22,7 +22,7 @@ use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn};
-use crate::data::{MemoryLimit, Molecules, RowOptions, Split};
+use crate::data::{KnownMolecules, MemoryLimit, Molecules, RowOptions, Split};
 use crate::models::MoleculeAutoencoder;
 use atlas_core::train::{CheckpointSummary, Run};
 
@@ -47,6 +47,8 @@ pub struct Plan {
     pub checkpoint_interval: Duration,
     pub training: Molecules,
     pub held_out: Molecules,
+    /// What is trained on, as a set.
+    pub known: KnownMolecules,
     /// Those made of building blocks that the built-in molecules to train on lack.
     pub of_held_out_blocks: Option<Molecules>,
     pub trained_on: TrainedOn,
@@ -121,11 +123,19 @@ impl Plan {
         let trained = trained.map(|known| known.data.rows.standardise);
         let mut settings = Settings::new(args, trained.as_ref(), &mut problems);
         let mut checked = Checked::new(args, &settings, &out, &mut problems);
+        if args.data.file.is_none()
+            && (args.data.rows.is_given() || args.data.weight_column.is_some())
+        {
+            problems.add(
+                "--smiles-column, --name-column, --weight-column and --standardise say how --data is \
+                 read; without it the built-in molecules are",
+            );
+        }
         let check_free = || RunFolder::check_free(&folder, args.restart);
         problems.take(check_free());
         let data = problems.take(read(args, &settings));
         if let Some(data) = &data {
-            check_held_out(&settings, data, &mut problems);
+            check_held_out(&settings, data, &mut problems)?;
         }
         let parameters = entry.and_then(|entry| {
             let (source, data) = (source.as_deref(), data.as_ref());
@@ -261,10 +271,10 @@ impl Plan {
             problems.add(problem);
         }
         let held_out = HeldOut {
-            molecules: held_out(&settings, data.len()),
+            molecules: held_out(&settings, &data)?,
             seed: settings.split_seed,
         };
-        check_held_out(&settings, &data, &mut problems);
+        check_held_out(&settings, &data, &mut problems)?;
         // The parts of data that cannot be split would be one more problem.
         let split = (held_out.molecules < data.len())
             .then(|| split(model, &mut data, held_out, settings.skip_invalid));
@@ -284,8 +294,6 @@ impl Plan {
         };
         let trained_on = TrainedOn { data, held_out };
         let folder = open_folder()?;
-        let remembered = RunFolder::training_molecules(&out);
-        split.trained_on.save(&remembered, &trained_on.id())?;
         if split.repeated > 0 {
             output::say(&format_args!(
                 "{} of molecules that are held out already: they are in neither part",
@@ -297,6 +305,7 @@ impl Plan {
             settings_note: settings_note(model, &run, &settings),
             training: split.training,
             held_out: split.held_out,
+            known: split.trained_on,
             of_held_out_blocks: of_held_out_blocks(model, &settings)?,
             replaces: checked.replaces,
             checkpoint_interval: checked.checkpoint_interval,
@@ -466,21 +475,29 @@ fn of_held_out_blocks(
 }
 
 /// How many of so many molecules are held out.
-fn held_out(settings: &Settings, molecules: usize) -> usize {
-    let usual = HELD_OUT
+fn held_out(settings: &Settings, data: &Molecules) -> atlas_core::Result<usize> {
+    if let Some(held_out) = settings.held_out {
+        return Ok(held_out);
+    }
+    let molecules = data.distinct()?;
+    Ok(HELD_OUT
         .min(molecules.div_ceil(10))
-        .min(molecules.saturating_sub(1));
-    settings.held_out.unwrap_or(usual)
+        .min(molecules.saturating_sub(1)))
 }
 
-fn check_held_out(settings: &Settings, data: &Molecules, problems: &mut Problems) {
-    let (held_out, molecules) = (held_out(settings, data.len()), data.len());
+fn check_held_out(
+    settings: &Settings,
+    data: &Molecules,
+    problems: &mut Problems,
+) -> atlas_core::Result<()> {
+    let (held_out, molecules) = (held_out(settings, data)?, data.len());
     if held_out >= molecules {
         problems.add(format_args!(
             "{} holds {molecules} molecules: {held_out} cannot be held out and leave any to train on",
             data.source()
         ));
     }
+    Ok(())
 }
 
 /// What the bundle will say of how it was trained: defaults, too, since another version may have
