@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use atlas_core::Error;
 use tempfile::TempPath;
@@ -26,6 +27,37 @@ pub struct OutputFile {
     place: Place,
     /// The table of the rows whose latents are in the file.
     table: Option<Box<OutputFile>>,
+    /// Keeps other outputs of this command out of the file.
+    claim: Option<Claim>,
+}
+
+/// The files that this command writes to.
+static CLAIMED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A file that no other output of this command may write to while this exists.
+struct Claim(PathBuf);
+
+impl Claim {
+    /// `None` if another output has the file.
+    fn of(target: &Path) -> Option<Self> {
+        let folder = target.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+        let name = target.file_name().unwrap_or_default();
+        let target = folder.map_or_else(|_| target.to_owned(), |folder| folder.join(name));
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        if claimed.contains(&target) {
+            return None;
+        }
+        claimed.push(target.clone());
+        Some(Self(target))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.retain(|path| *path != self.0);
+    }
 }
 
 /// Where what is written ends up.
@@ -71,6 +103,8 @@ impl OutputFile {
             return Ok(Self::new(Some(path), file.map_err(failed)?, Place::Here));
         }
         let target = target(path).map_err(failed)?;
+        let claim = Claim::of(&target)
+            .ok_or_else(|| refused("another output of this command goes there"))?;
         // One may have to write to the file that is there, and may not want it replaced otherwise.
         let old = found.map(|_| OpenOptions::new().write(true).open(&target));
         let old = old.transpose().map_err(failed)?;
@@ -86,15 +120,18 @@ impl OutputFile {
             (Err(_), Some(old)) => (tempfile::tempfile().map_err(failed)?, Place::Copied(old)),
             (Err(error), None) => return Err(failed(error).into()),
         };
-        Ok(Self::new(Some(path), file, place))
+        let mut output = Self::new(Some(path), file, place);
+        output.claim = Some(claim);
+        Ok(output)
     }
 
-    /// Creates a file of latents. An array has a table of its rows beside it, `z.rows.csv` of
-    /// `z.npy`, unless it goes into a pipe.
+    /// Creates a file of the latents of `input`. An array has a table of its rows beside it,
+    /// `z.rows.csv` of `z.npy`, unless it goes into a pipe.
     ///
     /// # Errors
-    /// If there can be no such files.
-    pub fn of_latents(path: &Path, format: LatentFormat) -> Result<Self> {
+    /// If there can be no such files, or the table would take the place of `input`, which nobody
+    /// asked for.
+    pub fn of_latents(path: &Path, format: LatentFormat, input: &Path) -> Result<Self> {
         let mut output = Self::create(path)?;
         if format != LatentFormat::Npy {
             return Ok(output);
@@ -108,11 +145,17 @@ impl OutputFile {
             return Ok(output);
         }
         let table = path.with_extension("rows.csv");
-        if target(&table).ok() == target(path).ok() {
+        let refused = |why: &str| {
             let (table, path) = (table.display(), path.display());
-            return Err(Failure::new(format_args!(
-                "cannot write {table}: it is the same file as {path}"
-            )));
+            Failure::new(format_args!(
+                "cannot write {table}, the table of the rows of {path}: {why}"
+            ))
+        };
+        if is_same(&table, path) {
+            return Err(refused("it is the same file"));
+        }
+        if is_same(&table, input) {
+            return Err(refused("it is what is read"));
         }
         output.table = Some(Box::new(Self::create(&table)?));
         Ok(output)
@@ -124,6 +167,7 @@ impl OutputFile {
             file: BufWriter::new(file),
             place,
             table: None,
+            claim: None,
         }
     }
 
@@ -224,6 +268,14 @@ impl OutputFile {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether two paths lead to one file, or would.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => target(one).ok() == target(other).ok(),
     }
 }
 

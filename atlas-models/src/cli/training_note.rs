@@ -123,6 +123,13 @@ impl TrainedOn {
     }
 }
 
+/// The built-in molecules of held-out building blocks that the model can represent.
+pub fn of_held_out_blocks(model: &dyn MoleculeAutoencoder) -> atlas_core::Result<Molecules> {
+    let mut molecules = Molecules::of_held_out_blocks(MemoryLimit::default())?;
+    molecules.keep_representable(model)?;
+    Ok(molecules)
+}
+
 /// `1,000 held-out molecules of zinc.smi`, `1,000 held-out built-in molecules`; `kind` comes before
 /// the noun.
 pub fn molecules_of(source: &str, number: usize, kind: &str) -> String {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use atlas_core::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 
+use super::molecules::BUILT_IN;
+
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 18;
 /// The bytes that say what a file is.
@@ -82,7 +84,14 @@ impl Source {
         });
         let (file, metadata) = opened.map_err(|error| Error::io("open", path, error))?;
         let length = metadata.is_file().then_some(metadata.len());
-        Self::new(file, &path.display().to_string(), length)
+        let name = path.display().to_string();
+        // A bundle that was trained on such a file would seem to know the built-in molecules.
+        let name = if name == BUILT_IN {
+            format!("./{name}")
+        } else {
+            name
+        };
+        Self::new(file, &name, length)
     }
 
     /// A stream of `length` bytes, where it is known.

@@ -102,6 +102,22 @@ fn a_bundle_of_the_built_in_molecules_needs_no_file() {
         (&evaluated["molecules"], &evaluated["tokens"]),
         (&50.into(), &trained["held_out"]["tokens"])
     );
+    // Molecules of held-out building blocks have figures of their own, which are the same again.
+    let of_blocks = &evaluated["of_held_out_blocks"];
+    assert_eq!(of_blocks["molecules"], 1000);
+    assert_eq!(of_blocks, &trained["of_held_out_blocks"]);
+    let few = scene.atlas("evaluate b --limit 3 --per-molecule few.csv --json");
+    assert_eq!(few.json()["of_held_out_blocks"]["molecules"], 3);
+    let table = String::from_utf8(scene.read("few.csv")).unwrap();
+    let parts: Vec<&str> = table
+        .lines()
+        .map(|line| line.split_once(',').unwrap().0)
+        .collect();
+    let (known, unknown) = ("held-out", "held-out-blocks");
+    assert_eq!(
+        parts,
+        ["part", known, known, known, unknown, unknown, unknown]
+    );
 }
 
 #[test]

@@ -186,6 +186,7 @@ fn what_became_of_each_molecule_is_written_to_a_table() {
     assert_eq!(
         header,
         [
+            "part",
             "row",
             "line",
             "name",
@@ -200,12 +201,12 @@ fn what_became_of_each_molecule_is_written_to_a_table() {
     );
     let rows: Vec<_> = table.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 2);
-    let start: Vec<&str> = rows[1].iter().take(4).collect();
-    assert_eq!(start, ["2", "3", "\"amine, primary\"", "CCN"]);
+    let start: Vec<&str> = rows[1].iter().take(5).collect();
+    assert_eq!(start, ["all", "2", "3", "\"amine, primary\"", "CCN"]);
     for row in &rows {
-        assert_eq!(&row[5] == "true", row[3] == row[4]);
-        if &row[6] == "true" {
-            assert_eq!(&row[8], "1.0000");
+        assert_eq!(&row[6] == "true", row[4] == row[5]);
+        if &row[7] == "true" {
+            assert_eq!(&row[9], "1.0000");
         }
     }
 }
@@ -219,6 +220,9 @@ fn the_built_in_molecules_can_be_written_and_read() {
     let unseen = scene.atlas("molecules --part held-out-blocks").success();
     assert_eq!(unseen.lines().count(), 1000);
     scene.atlas("molecules --part training").wrong_usage();
+    scene
+        .atlas("molecules some --part held-out-blocks")
+        .wrong_usage();
 }
 
 #[test]
@@ -325,4 +329,33 @@ fn a_resume_that_is_refused_leaves_what_is_known_of_the_run() {
     let refused = scene.atlas("train --resume --data sub.smi --out bundle");
     assert_ne!(refused.code, Some(0), "{refused:?}");
     assert_eq!(seen(), before);
+}
+
+#[test]
+fn a_file_that_is_called_as_the_built_in_molecules_are_is_not_taken_for_them() {
+    let scene = Scene::new();
+    fs::rename(scene.path("tiny.smi"), scene.path("built-in")).unwrap();
+    let train = Scene::TINY.replace("tiny.smi", "built-in");
+    scene
+        .atlas(&format!("train {train} --out bundle"))
+        .success();
+    let scores = scene.atlas("evaluate bundle --json").json();
+    assert_eq!(
+        (&scores["part"], &scores["molecules"]),
+        (&json!("held-out"), &json!(4))
+    );
+    assert_eq!(scores["of_held_out_blocks"], Value::Null);
+}
+
+#[test]
+fn what_training_saw_is_taken_from_the_file_that_is_named_for_it() {
+    let scene = Scene::trained();
+    scene.write("one.smi", "CCO\n");
+    let scores = scene
+        .atlas("evaluate bundle --data tiny.smi --all --train one.smi --json")
+        .json();
+    assert_eq!(
+        (&scores["molecules"], &scores["trained_on"]),
+        (&json!(24), &json!(1))
+    );
 }

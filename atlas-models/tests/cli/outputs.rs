@@ -77,7 +77,7 @@ fn an_array_has_a_table_of_names_beside_it_and_both_appear_together() {
     let error = scene.atlas("encode bundle -i bad.smi -o b.npy").failure();
     assert_eq!(
         error,
-        "cannot write b.rows.csv: it is the same file as b.npy"
+        "cannot write b.rows.csv, the table of the rows of b.npy: it is the same file"
     );
 }
 
@@ -272,4 +272,38 @@ fn what_does_not_come_back_as_the_molecule_that_was_encoded_is_said() {
         "{output:?}"
     );
     assert_eq!(output.json()["from_came_back"], false);
+}
+
+#[test]
+fn two_outputs_of_one_command_do_not_go_into_one_file() {
+    let scene = Scene::trained();
+    scene.write("some.smi", "CCO\nCQ\n");
+    for command in [
+        "encode bundle -i some.smi -o x.csv --skip-invalid --skipped ./x.csv",
+        "evaluate bundle --data some.smi --per-molecule x.csv --skip-invalid --skipped x.csv",
+    ] {
+        let error = scene.atlas(command).failure();
+        assert!(
+            error.contains("another output of this command goes there"),
+            "{error}"
+        );
+        assert!(!scene.path("x.csv").exists());
+    }
+}
+
+#[test]
+fn a_table_of_rows_does_not_take_the_place_of_the_molecules() {
+    let scene = Scene::trained();
+    scene.write("z.rows.csv", "smiles,activity\nCCO,1\n");
+    let error = scene
+        .atlas("encode bundle -i z.rows.csv -o z.npy")
+        .failure();
+    assert_eq!(
+        error,
+        "cannot write z.rows.csv, the table of the rows of z.npy: it is what is read"
+    );
+    assert_eq!(scene.read("z.rows.csv"), b"smiles,activity\nCCO,1\n");
+    scene
+        .atlas("encode bundle -i z.rows.csv -o y.npy")
+        .success();
 }

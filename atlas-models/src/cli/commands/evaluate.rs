@@ -1,5 +1,6 @@
 //! `atlas evaluate`: how well a model reconstructs molecules.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use atlas_core::Error;
@@ -16,7 +17,7 @@ use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output, progress};
-use crate::cli::training_note::{TrainedOn, molecules_of, scores_json};
+use crate::cli::training_note::{TrainedOn, molecules_of, of_held_out_blocks, scores_json};
 use crate::data::{BUILT_IN, KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split};
 use crate::metrics::{Reconstructed, Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
@@ -52,7 +53,8 @@ pub struct Args {
     /// Evaluate no more than the first N molecules
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
-    /// Write what became of each molecule to a CSV file: its row, line and name, what it was decoded
+    /// Write what became of each molecule to a CSV file: its part (all, held-out or
+    /// held-out-blocks), row, line and name, what it was decoded
     /// to, whether that is the same string, the same molecule and valid, Tanimoto's similarity of the
     /// two, and whether it was trained on
     #[arg(long, value_name = "FILE")]
@@ -96,29 +98,34 @@ pub fn run(args: &Args, models: &Models) -> Result {
     }
     let mut chosen = choose(&data, trained_on.as_ref(), args.all, &*model)?;
     if let Some(limit) = args.limit {
+        let others = chosen.of_held_out_blocks;
+        chosen.of_held_out_blocks = others.map(|molecules| molecules.first(limit));
         chosen.molecules = chosen.molecules.first(limit);
     }
-    let seen = match chosen.trained_on.take() {
-        Some(known) => Some(known),
-        None => known(args, trained_on.as_ref(), &*model)?,
+    let known = match (&args.train, chosen.trained_on.take()) {
+        (None, Some(known)) => Some(known),
+        _ => known(args, trained_on.as_ref(), &*model)?,
     };
-    if seen.is_none() {
-        output::say(
-            &"whether training saw these molecules is not known: --train names what it saw",
-        );
-    }
-    let seen = seen
-        .map(|seen| Seen::new(&seen, &chosen.molecules))
+    let seen = |molecules| known.as_ref().map(|known| Seen::new(known, molecules));
+    let seen_of_blocks = chosen
+        .of_held_out_blocks
+        .as_ref()
+        .and_then(seen)
         .transpose()?;
-    let scores = evaluate(&*model, &chosen.molecules, seen.as_ref(), table.as_mut())?;
+    let seen = seen(&chosen.molecules).transpose()?;
+    if let Some(table) = &mut table {
+        table.row(HEADER)?;
+    }
+    let (part, molecules) = (chosen.part, &chosen.molecules);
+    let scores = evaluate(&*model, part, molecules, seen.as_ref(), table.as_mut())?;
+    let of_blocks = chosen.of_held_out_blocks.as_ref().map(|molecules| {
+        let seen = seen_of_blocks.as_ref();
+        evaluate(&*model, "held-out-blocks", molecules, seen, table.as_mut())
+    });
+    let of_blocks = of_blocks.transpose()?;
     if let Some(table) = table {
         table.finish()?;
     }
-    let of_blocks = chosen
-        .of_held_out_blocks
-        .as_ref()
-        .map(|molecules| evaluate(&*model, molecules, None, None))
-        .transpose()?;
     if !args.json {
         let mut text = to_text(args, data.source(), &chosen, seen.as_ref(), &scores);
         if let Some(scores) = of_blocks {
@@ -222,12 +229,6 @@ fn choose(
     })
 }
 
-fn of_held_out_blocks(model: &dyn MoleculeAutoencoder) -> Result<Molecules> {
-    let mut molecules = Molecules::of_held_out_blocks(MemoryLimit::default())?;
-    molecules.keep_representable(model)?;
-    Ok(molecules)
-}
-
 /// The molecules that the bundle was trained on, if they are still known.
 fn known(
     args: &Args,
@@ -248,16 +249,28 @@ fn known(
         }));
     }
     let Some(known) = trained_on else {
+        say_unknown(&"the bundle does not say what it was trained on");
         return Ok(None);
     };
     let remembered = RunFolder::training_molecules(&args.bundle);
     if let Some(remembered) = KnownMolecules::load(&remembered, &known.id())? {
         return Ok(Some(remembered));
     }
-    // A file that is not there any more, or has changed, says nothing.
     let again = known.read_again(&args.bundle, model);
-    let again = again.and_then(|data| known.split_again(&data));
-    Ok(again.ok().map(|split| split.trained_on))
+    match again.and_then(|data| known.split_again(&data)) {
+        Ok(split) => Ok(Some(split.trained_on)),
+        Err(Failure::Error(why)) => {
+            say_unknown(&why);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn say_unknown(why: &dyn Display) {
+    output::say(&format_args!(
+        "whether training saw these molecules is not known ({why}): --train names what it saw"
+    ));
 }
 
 /// Which of the evaluated molecules were trained on.
@@ -279,6 +292,7 @@ impl Seen {
 
 fn evaluate(
     model: &dyn MoleculeAutoencoder,
+    part: &str,
     molecules: &Molecules,
     seen: Option<&Seen>,
     mut table: Option<&mut OutputFile>,
@@ -287,15 +301,12 @@ fn evaluate(
     let mut records = molecules.records();
     let mut failed = None;
     let mut done = 0;
-    if let Some(table) = &mut table {
-        table.row(HEADER)?;
-    }
     let scores = reconstruction(model, molecules, &mut |molecule| {
         if let Some(table) = &mut table
             && let Some(record) = records.next()
         {
             let seen = seen.map(|seen| seen.molecules[done]);
-            let written = table.row(cells(&record?, molecule, seen));
+            let written = table.row(cells(part, &record?, molecule, seen));
             let written = written.and_then(|()| table.check_interrupt());
             written.map_err(|failure| {
                 failed = Some(failure);
@@ -313,7 +324,8 @@ fn evaluate(
 }
 
 /// The columns of `--per-molecule`.
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
+    "part",
     "row",
     "line",
     "name",
@@ -327,9 +339,15 @@ const HEADER: [&str; 10] = [
 ];
 
 /// The cells of a molecule. What is not known is empty.
-fn cells(record: &Record, molecule: &Reconstructed<'_>, seen: Option<bool>) -> [String; 10] {
+fn cells(
+    part: &str,
+    record: &Record,
+    molecule: &Reconstructed<'_>,
+    seen: Option<bool>,
+) -> [String; 11] {
     let similarity = molecule.similarity();
     [
+        part.to_owned(),
         record.row.to_string(),
         record.line.to_string(),
         record.name.clone().unwrap_or_default(),

@@ -52,7 +52,12 @@ pub fn run(args: &Args, models: &Models) -> Result {
     output.watch_interrupts()?;
     let limit = MemoryLimit::default();
     let molecules = match (&args.bundle, args.part) {
-        (_, Some(Part::HeldOutBlocks)) => Molecules::of_held_out_blocks(limit)?,
+        (None, Some(Part::HeldOutBlocks)) => Molecules::of_held_out_blocks(limit)?,
+        (Some(_), Some(Part::HeldOutBlocks)) => {
+            return Err(usage(Failure::new(
+                "--part held-out-blocks: they are the same for every bundle; name none",
+            )));
+        }
         (None, None | Some(Part::All)) => Molecules::built_in(limit)?,
         (None, Some(Part::HeldOut | Part::Training)) => {
             return Err(usage(Failure::new(

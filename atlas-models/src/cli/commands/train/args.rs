@@ -93,7 +93,8 @@ pub struct DataArgs {
         value_name = "FILE"
     )]
     pub file: Option<PathBuf>,
-    /// Molecules that are kept out of training, to evaluate on [default: a tenth, at most 1000]
+    /// Molecules that are kept out of training, to evaluate on; with 0 nothing is evaluated [default:
+    /// a tenth, at most 1000]
     #[arg(long, value_name = "N")]
     pub held_out: Option<usize>,
     /// Seed that draws the held-out molecules; the same ones whatever --seed is [default: 0]

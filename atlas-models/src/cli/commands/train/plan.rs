@@ -21,7 +21,7 @@ use crate::cli::molecules;
 use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
-use crate::cli::training_note::{Data, HeldOut, TrainedOn};
+use crate::cli::training_note::{Data, HeldOut, TrainedOn, of_held_out_blocks};
 use crate::data::{KnownMolecules, MemoryLimit, Molecules, RowOptions, Split};
 use crate::models::MoleculeAutoencoder;
 use atlas_core::train::{CheckpointSummary, Run};
@@ -306,7 +306,9 @@ impl Plan {
             training: split.training,
             held_out: split.held_out,
             known: split.trained_on,
-            of_held_out_blocks: of_held_out_blocks(model, &settings)?,
+            of_held_out_blocks: (settings.data.is_none() && held_out.molecules > 0)
+                .then(|| of_held_out_blocks(model))
+                .transpose()?,
             replaces: checked.replaces,
             checkpoint_interval: checked.checkpoint_interval,
             notes: notes.into_iter().collect(),
@@ -459,19 +461,6 @@ fn split(
         molecules::refuse(data.source(), data.skipped())?;
     }
     Ok(split)
-}
-
-/// What only the built-in molecules have to be evaluated on.
-fn of_held_out_blocks(
-    model: &dyn MoleculeAutoencoder,
-    settings: &Settings,
-) -> atlas_core::Result<Option<Molecules>> {
-    if settings.data.is_some() || settings.held_out == Some(0) {
-        return Ok(None);
-    }
-    let mut molecules = Molecules::of_held_out_blocks(MemoryLimit::default())?;
-    molecules.keep_representable(model)?;
-    Ok(Some(molecules))
 }
 
 /// How many of so many molecules are held out.
