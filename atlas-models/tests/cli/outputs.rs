@@ -307,3 +307,34 @@ fn a_table_of_rows_does_not_take_the_place_of_the_molecules() {
         .atlas("encode bundle -i z.rows.csv -o y.npy")
         .success();
 }
+
+#[test]
+fn an_array_has_the_names_of_the_table_that_is_beside_it() {
+    let scene = Scene::trained();
+    scene.write("some.smi", "CCO ethanol\nCCN\nCCCl chloroethane\n");
+    scene.atlas("encode bundle -i some.smi -o z.npy").success();
+    scene.atlas("encode bundle -i some.smi -o z.csv").success();
+    let output = scene.atlas("decode bundle -i z.npy");
+    assert!(
+        output.stderr.contains("names are read from z.rows.csv"),
+        "{output:?}"
+    );
+    let expected = scene.atlas("decode bundle -i z.csv").success();
+    assert_eq!(output.success(), expected);
+    assert!(expected.contains("\tchloroethane\n"), "{expected}");
+    // A table of other rows is not taken for its own.
+    let table = String::from_utf8(scene.read("z.rows.csv")).unwrap();
+    for (other, how) in [
+        (format!("{table}CC,ethane,4\n"), "more"),
+        (table.lines().next().unwrap().to_owned(), "fewer"),
+    ] {
+        scene.write("z.rows.csv", other);
+        let output = scene.atlas("decode bundle -i z.npy -o out.smi");
+        assert!(
+            output
+                .failure()
+                .contains(&format!("z.rows.csv has {how} rows than the array"))
+        );
+        assert!(!scene.path("out.smi").exists());
+    }
+}

@@ -57,6 +57,9 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let latents = LatentReader::open(&args.input);
     interrupt::set_waiting(false);
     let mut latents = latents?;
+    if let Some(table) = latents.table() {
+        output::say(&format_args!("names are read from {}", table.display()));
+    }
     let model = models.load(&args.bundle)?;
     let bar = progress::reading(latents.share().is_some(), "latents");
     let (mut decoded, mut valid, mut empty) = (0, 0, 0);

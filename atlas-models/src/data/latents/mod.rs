@@ -23,13 +23,16 @@ mod csv;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod table;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use atlas_core::{Error, Result};
+
 use candle_core::{DType, Device, Tensor};
+use table::Table;
 
 use super::Record;
 
@@ -258,10 +261,12 @@ fn is_smiles(column: &str) -> bool {
 /// ```
 pub struct LatentReader<'a> {
     source: Box<dyn Source + 'a>,
+    table: Option<Table>,
 }
 
 impl<'a> LatentReader<'a> {
-    /// Opens a file of latents, laid out as its extension says; `-` is CSV from standard input.
+    /// Opens a file of latents, laid out as its extension says; `-` is CSV from standard input. Of
+    /// `z.npy` the names and molecules are read from `z.rows.csv`, where that is beside it.
     ///
     /// # Errors
     /// If the file cannot be opened or does not hold latents.
@@ -282,7 +287,11 @@ impl<'a> LatentReader<'a> {
             #[cfg(feature = "parquet")]
             LatentFormat::Parquet => Box::new(parquet::Reader::new(file, name)?),
         };
-        Ok(Self { source })
+        let table = match format {
+            LatentFormat::Npy => Table::open(path)?,
+            _ => None,
+        };
+        Ok(Self { source, table })
     }
 
     /// Reads latents from CSV; messages call it `name`.
@@ -292,7 +301,13 @@ impl<'a> LatentReader<'a> {
     pub fn csv(from: impl Read + 'a, name: &str) -> Result<Self> {
         Ok(Self {
             source: Box::new(csv::Reader::new(from, name.to_owned(), None)?),
+            table: None,
         })
+    }
+
+    /// The table that the names and molecules of an array are read from, if there is one.
+    pub fn table(&self) -> Option<&Path> {
+        self.table.as_ref().map(Table::path)
     }
 
     /// The dimensions of each latent, at least 1.
@@ -313,6 +328,9 @@ impl<'a> LatentReader<'a> {
     pub fn read(&mut self, rows: usize) -> Result<LatentRows> {
         let mut batch = LatentRows::default();
         self.source.read(rows, &mut batch)?;
+        if let Some(table) = &mut self.table {
+            table.read(&mut batch)?;
+        }
         Ok(batch)
     }
 }
