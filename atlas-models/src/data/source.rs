@@ -2,7 +2,7 @@
 //! every end of a line as `\n`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,9 +107,9 @@ impl Source {
         let failed = |error| Error::io("read", name, error);
         let (head, from) = peek(BufReader::with_capacity(BLOCK, counted)).map_err(failed)?;
         let decompressed: Box<dyn Read> = if head.starts_with(b"\x1f\x8b") {
-            Box::new(MultiGzDecoder::new(from))
+            Box::new(Unpacked(MultiGzDecoder::new(from)))
         } else if head.starts_with(b"\x28\xb5\x2f\xfd") {
-            Box::new(zstd::Decoder::with_buffer(from).map_err(failed)?)
+            Box::new(Unpacked(zstd::Decoder::with_buffer(from).map_err(failed)?))
         } else {
             Box::new(from)
         };
@@ -152,6 +152,24 @@ fn peek<R: Read>(mut from: R) -> io::Result<(Vec<u8>, BufReader<Peeked<R>>)> {
     from.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
     let whole = Cursor::new(head.clone()).chain(from);
     Ok((head, BufReader::with_capacity(BLOCK, whole)))
+}
+
+/// Says what an error of unpacking means.
+struct Unpacked<R>(R);
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.0.read(to).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::UnexpectedEof => "the compressed file is cut off",
+                ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
+                    "the compressed file is damaged"
+                }
+                _ => return error,
+            };
+            io::Error::new(error.kind(), format!("{what} ({error})"))
+        })
+    }
 }
 
 /// Counts what passes.
@@ -264,9 +282,16 @@ mod tests {
     #[test]
     fn a_compressed_file_that_is_cut_off_is_an_error() {
         let packed = gzip(&"CCO\n".repeat(1000));
-        assert!(read(&packed[..packed.len() - 9]).unwrap_err().is_io());
-        let packed = zstd::encode_all("CCO\n".repeat(1000).as_bytes(), 3).unwrap();
-        assert!(read(&packed[..packed.len() - 9]).unwrap_err().is_io());
+        let cut_off = |packed: &[u8]| {
+            let error = read(&packed[..packed.len() - 9]).unwrap_err();
+            assert!(error.is_io());
+            assert!(
+                error.to_string().contains("the compressed file is cut off"),
+                "{error}"
+            );
+        };
+        cut_off(&packed);
+        cut_off(&zstd::encode_all("CCO\n".repeat(1000).as_bytes(), 3).unwrap());
     }
 
     #[test]
