@@ -107,6 +107,9 @@ impl FromStr for Standardise {
 
 impl fmt::Display for Standardise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.pad("none");
+        }
         let names: Vec<&str> = self.0.iter().map(|way| way.name()).collect();
         f.pad(&names.join(", "))
     }

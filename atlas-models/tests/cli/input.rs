@@ -260,8 +260,11 @@ fn what_molecules_were_trained_on_decides_how_those_are_drawn_that_are_encoded()
         scene.atlas("evaluate bundle --json").json()["part"],
         "held-out"
     );
-    let why = scene.atlas("train --resume --out bundle --standardise canonical");
-    assert_eq!(why.code, Some(2), "{why:?}");
+    for other in ["canonical", "none"] {
+        let command = format!("train --resume --out bundle --standardise {other}");
+        let why = scene.atlas(&command).wrong_usage();
+        assert!(why.contains("begun with \"largest-fragment\""), "{why}");
+    }
 }
 
 #[test]

@@ -112,6 +112,9 @@ impl Settings {
     pub fn go_on(&mut self, args: &Args, steps: u64, problems: &mut Problems) -> bool {
         let (data, training) = (&args.data, &args.training);
         let begun = json!(self);
+        // As texts, so that none is a way, too.
+        let standardise = data.rows.standardise.as_ref().map(ToString::to_string);
+        let begun_standardise = json!(self.rows.standardise.to_string());
         for (flag, given, begun) in [
             ("--batch", json!(training.batch), &self.train["batch"]),
             ("--lr", json!(training.lr), &self.train["learning_rate"]),
@@ -134,11 +137,7 @@ impl Settings {
                 json!(data.weight_column),
                 &begun["rows"]["weight_column"],
             ),
-            (
-                "--standardise",
-                json!(data.rows.standardise),
-                &begun["rows"]["standardise"],
-            ),
+            ("--standardise", json!(standardise), &begun_standardise),
             ("--freeze", json!(training.freeze), &begun["frozen"]),
             (
                 "--skip-invalid",
