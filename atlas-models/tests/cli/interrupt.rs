@@ -26,11 +26,13 @@ fn start(mut command: Command) -> (Child, impl Iterator<Item = String>) {
     (child, lines)
 }
 
+fn endless_arguments() -> String {
+    let tiny = Scene::TINY.replace("--epochs 2", "--epochs 100000000");
+    format!("train {tiny} --out b")
+}
+
 fn endless(scene: &Scene) -> Command {
-    scene.command(&format!(
-        "train {} --out b",
-        Scene::TINY.replace("--epochs 2", "--epochs 100000000")
-    ))
+    scene.command_that_heeds_signals(&endless_arguments())
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn an_event_file_holds_every_epoch_that_has_ended_while_training_goes_on() {
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let scene = Scene::new();
     let mut command = Command::new("sh");
-    let atlas = endless(&scene);
+    let atlas = scene.command(&endless_arguments());
     // As `nohup` and a shell that starts a job in the background do.
     command
         .args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""])
@@ -151,7 +153,8 @@ fn a_command_that_writes_a_file_leaves_none_and_has_the_exit_code_of_the_signal(
         entries.map(Result::unwrap).collect::<Vec<_>>()
     };
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        let mut command = scene.command("sample bundle -n 100000000 -o out/new.smi");
+        let mut command =
+            scene.command_that_heeds_signals("sample bundle -n 100000000 -o out/new.smi");
         let mut child = command.spawn().unwrap();
         let is_writing = || {
             let mut entries = names().into_iter();

@@ -134,6 +134,20 @@ impl Scene {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_atlas")), arguments)
     }
 
+    /// `atlas` with the usual handling of signals, also where the tests are run with some ignored, as
+    /// by `nohup` or in the background of a script.
+    pub fn command_that_heeds_signals(&self, arguments: &str) -> Command {
+        const USUAL: &str = "--default-signal=HUP,INT,TERM";
+        let is_known = Command::new("env").args([USUAL, "true"]).status();
+        if !is_known.is_ok_and(|status| status.success()) {
+            return self.command(arguments);
+        }
+        let mut command = self.command_of(Path::new("env"), USUAL);
+        command.arg(env!("CARGO_BIN_EXE_atlas"));
+        command.args(arguments.split_whitespace());
+        command
+    }
+
     fn command_of(&self, program: &Path, arguments: &str) -> Command {
         let mut command = Command::new(program);
         command
