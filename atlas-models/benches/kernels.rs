@@ -9,15 +9,21 @@
 //! length, which is all that candle's layers can. `backward` is forward and backward together, with
 //! gradients of the input and of all weights. `products` is bare products of the same sizes: nothing
 //! else, on matrices that are there already.
+//!
+//! `kernels_torch.py` times PyTorch on the transformer and on the convolutional reader of the same
+//! sizes and lengths.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_models::nn::{Gru, GruInput, Packing, softmax_cross_entropy};
-use candle_core::{DType, Device, Result, Tensor, Var};
+use atlas_models::nn::{
+    Convolution, Gru, GruInput, Linear, Packing, TransformerLayers, attention, embed_tokens,
+    softmax_cross_entropy,
+};
+use candle_core::{D, DType, Device, Module, Result, Tensor, Var};
 use candle_nn::rnn::{GRUConfig, RNN, gru};
-use candle_nn::{VarBuilder, VarMap, loss};
+use candle_nn::{VarBuilder, VarMap, loss, ops};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main};
 
@@ -157,5 +163,101 @@ fn bench_cross_entropy(criterion: &mut Criterion) {
     run(criterion).unwrap();
 }
 
-criterion_group!(benches, bench_gru, bench_cross_entropy);
+const HEADS: usize = 8;
+
+/// As long as the molecules of ZINC are in tokens, nearly.
+fn lengths() -> Vec<usize> {
+    (0..BATCH).map(|i| 22 + i * 37 % 41).collect()
+}
+
+fn bench_attention(criterion: &mut Criterion) {
+    let run = |criterion: &mut Criterion| -> Result<()> {
+        let packing = Packing::new(&[STEPS; BATCH])?;
+        let rows = || Var::from_tensor(&random((ROWS, WIDTH))?);
+        let (query, key, value) = (rows()?, rows()?, rows()?);
+        layer(criterion, "attention", "atlas", || {
+            attention(&packing, &query, &key, &value, HEADS, false)
+        });
+        // As candle reads them, [batch, heads, steps, width].
+        let heads = |rows: &Var| -> Result<Var> {
+            let rows = rows.reshape((STEPS, BATCH, HEADS, WIDTH / HEADS))?;
+            Var::from_tensor(&rows.permute((1, 2, 0, 3))?.contiguous()?)
+        };
+        let (query, key, value) = (heads(&query)?, heads(&key)?, heads(&value)?);
+        layer(criterion, "attention", "candle", || {
+            let scores = (query.matmul(&key.t()?)? / ((WIDTH / HEADS) as f64).sqrt())?;
+            ops::softmax(&scores, D::Minus1)?.matmul(&value)
+        });
+        Ok(())
+    };
+    run(criterion).unwrap();
+}
+
+fn bench_transformer(criterion: &mut Criterion) {
+    let run = |criterion: &mut Criterion| -> Result<()> {
+        for (name, lengths) in [("equal", vec![42; BATCH]), ("zinc", lengths())] {
+            let map = VarMap::new();
+            let vb = builder(&map);
+            let layers = TransformerLayers::new(WIDTH, HEADS, 4, 4 * WIDTH, vb.pp("layers"))?;
+            let logits = Linear::new(WIDTH, VOCABULARY, vb.pp("logits"))?;
+            let embedding = Var::from_tensor(&random((VOCABULARY, WIDTH))?)?;
+            let constant = Var::from_tensor(&random((BATCH, WIDTH))?)?;
+            let packing = Packing::new(&lengths)?;
+            let ids: Vec<u32> = (0..packing.rows())
+                .map(|row| (row * 7 % VOCABULARY) as u32)
+                .collect();
+            group(criterion, &format!("transformer {name} backward")).bench_function(
+                "atlas",
+                |bencher| {
+                    let step = || {
+                        let rows = embed_tokens(&packing, &ids, &embedding, Some(&constant))?;
+                        let rows = layers.forward(&packing, &rows, true, None)?;
+                        softmax_cross_entropy(&logits.forward(&rows)?, &ids)?.backward()
+                    };
+                    bencher.iter(|| black_box(step().unwrap()));
+                },
+            );
+        }
+        Ok(())
+    };
+    run(criterion).unwrap();
+}
+
+/// The convolutions of Gómez-Bombarelli et al., "Automatic Chemical Design" (2018), over tokens.
+fn bench_convolution(criterion: &mut Criterion) {
+    let run = |criterion: &mut Criterion| -> Result<()> {
+        for (name, lengths) in [("equal", vec![42; BATCH]), ("zinc", lengths())] {
+            let map = VarMap::new();
+            let vb = builder(&map);
+            let sizes = [(VOCABULARY, 9, 9), (9, 9, 9), (9, 10, 11)].into_iter();
+            let convolutions = sizes.enumerate().map(|(index, (input, output, kernel))| {
+                Convolution::new(input, output, kernel, vb.pp(index))
+            });
+            let convolutions = convolutions.collect::<Result<Vec<_>>>()?;
+            let embedding = Var::from_tensor(&Tensor::eye(VOCABULARY, DType::F32, &Device::Cpu)?)?;
+            let packing = Packing::new(&lengths)?;
+            let ids: Vec<u32> = (0..packing.rows())
+                .map(|row| (row * 7 % VOCABULARY) as u32)
+                .collect();
+            layer(criterion, &format!("convolution {name}"), "atlas", || {
+                let mut rows = convolutions[0].forward_tokens(&packing, &ids, &embedding)?;
+                for convolution in &convolutions[1..] {
+                    rows = convolution.forward(&packing, &rows.tanh()?)?;
+                }
+                rows.tanh()
+            });
+        }
+        Ok(())
+    };
+    run(criterion).unwrap();
+}
+
+criterion_group!(
+    benches,
+    bench_gru,
+    bench_cross_entropy,
+    bench_attention,
+    bench_transformer,
+    bench_convolution
+);
 criterion_main!(benches);

@@ -4,11 +4,13 @@
 
 Each case holds an operation's inputs, its output and the gradients of sum(output * weights) by
 the inputs, where the weights count 1, 2, 3, ... / 10 through the output. The cross-entropy is the
-sum over the rows whose target is not `ignored`.
+sum over the rows whose target is not `ignored`. The rows of sequences lie one sequence after the
+other.
 """
 import json
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 
 def random(*shape, scale=1.0):
@@ -52,6 +54,57 @@ def linear(rows, input_size, output_size):
     return case("linear", F.linear, inputs)
 
 
+def by_sequence(lengths, compute, *rows):
+    """What `compute` makes of each sequence's rows, [1, length, width]."""
+    parts = zip(*(torch.split(tensor, lengths) for tensor in rows))
+    return torch.cat([compute(*(part[None] for part in sequence))[0] for sequence in parts])
+
+
+def attention(lengths, heads, width, causal):
+    def one(query, key, value):
+        split = lambda x: x.unflatten(2, (heads, -1)).transpose(1, 2)
+        attended = F.scaled_dot_product_attention(
+            split(query), split(key), split(value), is_causal=causal)
+        return attended.transpose(1, 2).flatten(2)
+
+    inputs = {name: random(sum(lengths), width) for name in ("query", "key", "value")}
+    return case("attention", lambda *rows: by_sequence(lengths, one, *rows), inputs,
+                lengths=lengths, heads=heads, causal=causal)
+
+
+def convolution(lengths, input_size, output_size, kernel):
+    def compute(rows, weight, bias):
+        one = lambda x: F.conv1d(x.transpose(1, 2), weight, bias, padding="same").transpose(1, 2)
+        return by_sequence(lengths, one, rows)
+
+    inputs = {"rows": random(sum(lengths), input_size),
+              "weight": random(output_size, input_size, kernel), "bias": random(output_size)}
+    return case("convolution", compute, inputs, lengths=lengths)
+
+
+def transformer(lengths, width, heads, layers, feed_forward, causal):
+    layer = nn.TransformerEncoderLayer(
+        width, heads, feed_forward, 0.0, lambda x: F.gelu(x, approximate="tanh"),
+        batch_first=True, norm_first=True)
+    model = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), False).double()
+    names = [name for name, _ in model.named_parameters()]
+
+    def compute(rows, *weights):
+        weights = dict(zip(names, weights))
+
+        def one(x):
+            mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)
+            mask = {"mask": mask, "is_causal": True} if causal else {}
+            return torch.func.functional_call(model, weights, x, mask)
+
+        return by_sequence(lengths, one, rows)
+
+    weights = {name: random(*weight.shape, scale=0.5) for name, weight in model.named_parameters()}
+    inputs = {"rows": random(sum(lengths), width), **weights}
+    return case("transformer", compute, inputs, lengths=lengths, heads=heads, layers=layers,
+                causal=causal)
+
+
 torch.manual_seed(0)
 # The draws that no case uses are there for the numbers of the cases after them.
 _ = [random(*shape) for shape in ((1, 1), (5, 19), (2, 3, 4), (3, 6), (3, 18))]
@@ -71,6 +124,14 @@ cases += [
     linear(1, 1, 1),
     linear(6, 9, 5),
     linear(21, 3, 34),
+    attention([1], 1, 1, False),
+    attention([2, 5, 1, 3], 2, 6, False),
+    attention([2, 5, 1, 3], 2, 6, True),
+    convolution([1], 1, 1, 1),
+    convolution([2, 5, 1, 3], 3, 2, 3),
+    convolution([4, 9], 2, 3, 6),
+    transformer([2, 5, 1, 3], 4, 2, 2, 6, False),
+    transformer([2, 5, 1, 3], 4, 2, 2, 6, True),
 ]
 with open(__file__.replace(".py", ".json"), "w") as f:
     json.dump(cases, f, separators=(",", ":"), allow_nan=False)

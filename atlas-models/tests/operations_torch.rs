@@ -1,8 +1,10 @@
-//! Cross-entropy, layer normalisation and linear against the numbers in `operations_torch.json`,
-//! which PyTorch made with `operations_torch.py`.
+//! Cross-entropy, layer normalisation, linear, attention, convolution and transformer layers against
+//! the numbers in `operations_torch.json`, which PyTorch made with `operations_torch.py`.
 
 use atlas_core::nn::LayerNorm;
-use atlas_models::nn::{Linear, softmax_cross_entropy};
+use atlas_models::nn::{
+    Convolution, Linear, Packing, TransformerLayers, attention, softmax_cross_entropy,
+};
 use candle_core::{DType, Device, Module, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use serde_json::Value;
@@ -119,5 +121,72 @@ fn a_linear_layer_is_what_pytorch_computes() -> Result<()> {
     assert_cases("linear", 3, |_, inputs| {
         let (output, input) = inputs["weight"].dims2()?;
         Linear::new(input, output, builder(inputs))?.forward(&inputs["x"])
+    })
+}
+
+/// The packing of a case's sequences, whose rows lie one sequence after the other; which of those
+/// is each packed row, and where each of those is packed.
+fn packing(case: &Value) -> Result<(Packing, Tensor, Tensor)> {
+    let lengths = case["lengths"].as_array().expect("lengths").iter();
+    let lengths: Vec<usize> = lengths
+        .map(|length| length.as_u64().expect("a length") as usize)
+        .collect();
+    let packing = Packing::new(&lengths)?;
+    let start = |sequence: usize| lengths[..sequence].iter().sum::<usize>();
+    let packed: Vec<u32> = packing
+        .elements()
+        .map(|(sequence, step)| (start(sequence) + step) as u32)
+        .collect();
+    let mut places = vec![0u32; packed.len()];
+    for (row, &place) in packed.iter().enumerate() {
+        places[place as usize] = row as u32;
+    }
+    let index = |rows: Vec<u32>| Tensor::new(rows, &Device::Cpu);
+    Ok((packing, index(packed)?, index(places)?))
+}
+
+fn size(case: &Value, name: &str) -> usize {
+    case[name].as_u64().expect("a size") as usize
+}
+
+fn causal(case: &Value) -> bool {
+    case["causal"].as_bool().expect("true or false")
+}
+
+#[test]
+fn attention_is_what_pytorch_computes() -> Result<()> {
+    assert_cases("attention", 3, |case, inputs| {
+        let (packing, packed, places) = packing(case)?;
+        let [query, key, value] =
+            ["query", "key", "value"].map(|name| inputs[name].index_select(&packed, 0));
+        let heads = size(case, "heads");
+        let output = attention(&packing, &query?, &key?, &value?, heads, causal(case))?;
+        output.index_select(&places, 0)
+    })
+}
+
+#[test]
+fn a_convolution_is_what_pytorch_computes() -> Result<()> {
+    assert_cases("convolution", 3, |case, inputs| {
+        let (packing, packed, places) = packing(case)?;
+        let (output, input, kernel) = inputs["weight"].dims3()?;
+        let convolution = Convolution::new(input, output, kernel, builder(inputs))?;
+        let rows = inputs["rows"].index_select(&packed, 0)?;
+        convolution
+            .forward(&packing, &rows)?
+            .index_select(&places, 0)
+    })
+}
+
+#[test]
+fn transformer_layers_are_what_pytorch_computes() -> Result<()> {
+    assert_cases("transformer", 2, |case, inputs| {
+        let (packing, packed, places) = packing(case)?;
+        let (feed_forward, width) = inputs["layers.0.linear1.weight"].dims2()?;
+        let (heads, layers) = (size(case, "heads"), size(case, "layers"));
+        let layers = TransformerLayers::new(width, heads, layers, feed_forward, builder(inputs))?;
+        let rows = inputs["rows"].index_select(&packed, 0)?;
+        let output = layers.forward(&packing, &rows, causal(case), None)?;
+        output.index_select(&places, 0)
     })
 }

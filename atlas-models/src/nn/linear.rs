@@ -40,6 +40,11 @@ impl Linear {
         })
     }
 
+    /// A map of these weights, `[output, input]` and `[output]`.
+    pub(super) fn from_tensors(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias }
+    }
+
     /// `[output, input]`
     pub fn weight(&self) -> &Tensor {
         &self.weight

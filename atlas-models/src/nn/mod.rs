@@ -1,4 +1,4 @@
-//! Recurrent kernels and what trains with them.
+//! Recurrent, attention and convolution kernels, and what trains with them.
 //!
 //! On the CPU in `f32` and `f64` layers run fused kernels with backward passes of their own;
 //! elsewhere they are composed of candle's operations. Sequences of different lengths are
@@ -8,10 +8,16 @@
 //! sequence does not depend on what shares its batch.
 
 mod activation;
+mod arranged;
+mod attention;
 mod blocks;
+mod convolution;
 mod cross_entropy;
 mod custom_op;
+mod embedding;
+mod gelu;
 mod gru;
+mod layer_norm;
 mod linear;
 mod matrix;
 mod outer;
@@ -25,9 +31,14 @@ mod reduce;
 )]
 mod simd;
 mod tokens;
+mod transformer;
 
+pub use attention::attention;
+pub use convolution::Convolution;
 pub use cross_entropy::softmax_cross_entropy;
+pub use embedding::embed_tokens;
 pub use gru::{Gru, GruInput, GruOutput, GruState, GruTokenModel, LayerDropout};
 pub use linear::Linear;
 pub use packing::Packing;
 pub use tokens::{Decoding, TokenChoice, TokenModel, decode};
+pub use transformer::{TransformerLayers, TransformerState, TransformerTokenModel};

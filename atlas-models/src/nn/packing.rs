@@ -136,7 +136,7 @@ impl Packing {
     /// # Errors
     ///
     /// The sequences are not of the packing's number and lengths.
-    pub fn pack<T: Copy, S: AsRef<[T]>>(&self, sequences: &[S]) -> Result<Vec<T>> {
+    pub fn pack<T: Clone, S: AsRef<[T]>>(&self, sequences: &[S]) -> Result<Vec<T>> {
         self.check_batch("sequences", sequences.len())?;
         for (sequence, (values, &length)) in sequences.iter().zip(&self.lengths).enumerate() {
             let found = values.as_ref().len();
@@ -146,7 +146,7 @@ impl Packing {
         }
         Ok(self
             .elements()
-            .map(|(sequence, step)| sequences[sequence].as_ref()[step])
+            .map(|(sequence, step)| sequences[sequence].as_ref()[step].clone())
             .collect())
     }
 

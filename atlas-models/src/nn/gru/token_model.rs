@@ -3,9 +3,9 @@
 use super::Gru;
 use super::forward::{ForwardLayer, ForwardSteps, GATES};
 use super::input::Projections;
-use super::weights::{check_shape, local};
+use super::weights::check_shape;
+use crate::nn::arranged::{arrange, elements, local};
 use crate::nn::blocks::Blocks;
-use crate::nn::custom_op::read;
 use crate::nn::linear::{Linear, linear};
 use crate::nn::matrix::Matrix;
 use crate::nn::panels::{Columns, Panels};
@@ -287,16 +287,4 @@ impl GruState {
                 .map(|all| rows(all, GATES * self.hidden)),
         }
     }
-}
-
-/// Arranges the transpose of a weight.
-fn arrange(set: InstructionSet, weight: &Tensor, columns: Columns) -> Result<Panels<f32>> {
-    let (rows, width) = weight.dims2()?;
-    read([weight], |[weight]| {
-        Panels::transposed(set, Matrix::new(weight, rows, width), columns)
-    })
-}
-
-fn elements(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all()?.to_vec1()
 }

@@ -3,9 +3,11 @@
 use super::GruInput;
 use super::forward::GATES;
 use super::input::LayerInput;
+use crate::nn::arranged::local;
+use crate::nn::embedding::check_ids;
 use crate::nn::linear::linear;
 use crate::nn::packing::Packing;
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
 /// The weights of one layer, with PyTorch's names and shapes and its gates r, z, n.
@@ -113,31 +115,11 @@ impl LayerWeights {
     }
 }
 
-/// On the CPU, in `f32`, apart from any graph.
-pub(super) fn local(tensor: &Tensor) -> Result<Tensor> {
-    let tensor = tensor.detach().to_device(&Device::Cpu)?;
-    tensor.to_dtype(DType::F32)?.contiguous()
-}
-
 /// Refuses a tensor that is not `[rows, width]`.
 pub(super) fn check_shape(what: &str, tensor: &Tensor, rows: usize, width: usize) -> Result<()> {
     let found = tensor.dims2()?;
     if found != (rows, width) {
         bail!("{what} of shape {found:?}, expected ({rows}, {width})")
-    }
-    Ok(())
-}
-
-fn check_ids(packing: &Packing, ids: &[u32], embedding: &Tensor) -> Result<()> {
-    let (vocabulary, _) = embedding.dims2()?;
-    if ids.len() != packing.rows() {
-        bail!("{} token ids for {} packed rows", ids.len(), packing.rows())
-    }
-    if let Some(row) = ids.iter().position(|&id| id as usize >= vocabulary) {
-        bail!(
-            "token id {} at row {row}, the vocabulary has {vocabulary}",
-            ids[row]
-        )
     }
     Ok(())
 }
