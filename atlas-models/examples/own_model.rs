@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use atlas_core::prelude::*;
-use atlas_models::chem::{Smiles, Tokens, Vocabulary};
+use atlas_models::chem::{Notation, Smiles, Tokens, Vocabulary};
+use atlas_models::models::MoleculeSampler;
 use atlas_models::{cli, models};
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
@@ -44,7 +45,7 @@ struct TokenBag {
 }
 
 fn tokenizer(params: &TokenBagParams) -> Result<Vocabulary> {
-    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::other)
+    Vocabulary::from_tokens(Notation::Atoms, params.vocabulary.clone()).map_err(Error::other)
 }
 
 fn encoder(params: &TokenBagParams, vb: VarBuilder) -> candle_core::Result<Linear> {
@@ -125,6 +126,8 @@ impl Sampler for TokenBag {
         self.strings(&(counts + (noise * (0.5 * temperature))?)?)
     }
 }
+
+impl MoleculeSampler for TokenBag {}
 
 impl Objective for TokenBag {
     type Input = Smiles;

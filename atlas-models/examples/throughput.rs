@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use atlas_core::prelude::*;
 use atlas_core::train::{AdamW, AdamWParams};
-use atlas_models::chem::{Lexer, Smiles, Vocabulary};
+use atlas_models::chem::{Lexer, Notation, Smiles, Vocabulary};
 use atlas_models::models::{GruVae, GruVaeParams};
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let data = Data::read(&args)?;
     let overrides = json!({
-        "vocabulary": Vocabulary::build(&data.molecules)?.tokens(),
+        "vocabulary": Vocabulary::build(Notation::Atoms, &data.molecules)?.tokens(),
         "longest": MAX_TOKENS,
     });
     let params = GruVaeParams::from_overrides(&overrides)?;
@@ -137,8 +137,8 @@ fn tokens(batch: &[Smiles]) -> usize {
 fn products(model: &GruVae) -> (usize, usize) {
     let layers = |layers: usize, hidden: usize| (2 * layers - 1) * 3 * hidden * hidden;
     (
-        2 * layers(model.encoder_layers, model.encoder_hidden_size),
-        2 * layers(model.decoder_layers, model.decoder_hidden_size),
+        2 * layers(model.reader.layers, model.reader.hidden_size),
+        2 * layers(model.writer.layers, model.writer.hidden_size),
     )
 }
 
@@ -173,7 +173,7 @@ fn train(model: &Model<GruVae>, data: &Data, steps: usize) -> Result<()> {
             flops += 3.0 * (tokens * reading + written * writing) as f64;
         }
         drop((loss, gradients));
-        rates.push(product_rate(model.decoder_hidden_size)?);
+        rates.push(product_rate(model.writer.hidden_size)?);
     }
     rates.sort_by(f64::total_cmp);
     let (rate, product) = (flops / seconds / 1e9, rates[rates.len() / 2]);
@@ -223,7 +223,7 @@ fn sample(model: &Model<GruVae>, batch: usize) -> Result<()> {
         .sum();
     let (_, writing) = products(model);
     let rate = (drawn * writing) as f64 / seconds / 1e9;
-    let product = product_rate(model.decoder_hidden_size)?;
+    let product = product_rate(model.writer.hidden_size)?;
     let more = json!({ "gflop_per_s": rate.round(), "product_gflop_per_s": product.round() });
     report(
         "sample, to the end token",

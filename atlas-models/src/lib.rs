@@ -23,3 +23,9 @@ pub mod data;
 pub mod metrics;
 pub mod models;
 pub mod nn;
+
+/// What [`autoencoder!`] writes paths to.
+#[doc(hidden)]
+pub mod __private {
+    pub use {atlas_core, candle_core, candle_nn};
+}

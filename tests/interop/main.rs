@@ -5,7 +5,7 @@ use std::process::Command;
 
 use atlas_core::prelude::*;
 use atlas_core::{Bundle, torch};
-use atlas_models::chem::{Smiles, Vocabulary};
+use atlas_models::chem::{Notation, Smiles, Vocabulary};
 use atlas_models::models;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,15 +59,24 @@ fn vocabulary() -> Vec<String> {
         "C[N+](C)(C)CC(=O)[O-]",
     ]
     .map(|text| Smiles::parse(text).unwrap());
-    Vocabulary::build(&corpus).unwrap().tokens().to_vec()
+    Vocabulary::build(Notation::Atoms, &corpus)
+        .unwrap()
+        .tokens()
+        .to_vec()
 }
 
 #[test]
 fn a_pytorch_module_loads_every_network_and_computes_the_same() {
     let Some(python) = python() else { return };
     for overrides in [
-        json!({ "encoder_hidden_size": 24, "latent_size": 8, "decoder_hidden_size": 20, "decoder_layers": 1 }),
-        json!({ "encoder_layers": 2, "encoder_hidden_size": 33, "embedding_size": 7, "decoder_hidden_size": 17 }),
+        json!({
+            "reader": { "hidden_size": 24 }, "latent": { "size": 8 },
+            "writer": { "hidden_size": 20, "layers": 1 },
+        }),
+        json!({
+            "reader": { "layers": 2, "hidden_size": 33, "embedding_size": 7 },
+            "writer": { "hidden_size": 17, "embedding_size": 9 },
+        }),
     ] {
         let mut overrides = overrides;
         overrides["vocabulary"] = vocabulary().into();

@@ -8,8 +8,8 @@ use atlas_core::train::{
     self, Control, EpochReport, Observer, Run, StepReport, TrainParams, Training,
 };
 use atlas_core::{Bundle, RegisteredModel, Registry};
-use atlas_models::chem::{self, END, Smiles, Vocabulary};
-use atlas_models::models::{self, MoleculeAutoencoder};
+use atlas_models::chem::{self, END, Notation, Smiles, Vocabulary};
+use atlas_models::models::{self, MoleculeAutoencoder, MoleculeSampler};
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear, ops};
 
@@ -39,7 +39,7 @@ struct FlatAutoencoder {
 }
 
 fn vocabulary(params: &FlatAutoencoderParams) -> Result<Vocabulary> {
-    Vocabulary::from_tokens(params.vocabulary.clone()).map_err(Error::other)
+    Vocabulary::from_tokens(Notation::Atoms, params.vocabulary.clone()).map_err(Error::other)
 }
 
 struct FlatEncoder {
@@ -151,6 +151,8 @@ impl Sampler for FlatAutoencoder {
     }
 }
 
+impl MoleculeSampler for FlatAutoencoder {}
+
 impl Objective for FlatAutoencoder {
     type Input = Smiles;
 
@@ -223,16 +225,13 @@ fn overrides(
     entry: &RegisteredModel<dyn MoleculeAutoencoder>,
     molecules: &[Smiles],
 ) -> serde_json::Value {
-    let vocabulary = Vocabulary::build(molecules).unwrap();
+    let vocabulary = Vocabulary::build(Notation::Atoms, molecules).unwrap();
     let mut overrides = serde_json::json!({ "vocabulary": vocabulary.tokens() });
     let schema = entry.schema();
-    for (name, size) in [("encoder_hidden_size", 32), ("decoder_hidden_size", 32)] {
-        if schema.field(name).is_some() {
-            overrides[name] = size.into();
+    for part in ["reader", "writer"] {
+        if schema.field(part).is_some() {
+            overrides[part] = serde_json::json!({ "hidden_size": 32, "dropout": 0.2 });
         }
-    }
-    if schema.field("dropout").is_some() {
-        overrides["dropout"] = 0.2.into();
     }
     overrides
 }
@@ -370,7 +369,10 @@ fn another_architecture_learns_is_saved_and_is_loaded_by_name() {
 fn every_interface_is_usable_as_a_trait_object() {
     let molecules = molecules();
     let create = || {
-        let vocabulary = Vocabulary::build(&molecules).unwrap().tokens().to_vec();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &molecules)
+            .unwrap()
+            .tokens()
+            .to_vec();
         let params = serde_json::json!({ "vocabulary": vocabulary });
         let params = FlatAutoencoderParams::from_overrides(&params).unwrap();
         FlatAutoencoder::create_with(params, CreateOptions::new().seed(3)).unwrap()

@@ -2,10 +2,10 @@
 //! string is a possible molecule, and a built-in set of molecules.
 //!
 //! ```
-//! use atlas_models::chem::{Smiles, Vocabulary, canonical, is_valid};
+//! use atlas_models::chem::{Notation, Smiles, Vocabulary, canonical, is_valid};
 //!
 //! let corpus = ["CCO", "c1cc[nH]c1"].map(|text| Smiles::parse(text).unwrap());
-//! let vocabulary = Vocabulary::build(&corpus)?;
+//! let vocabulary = Vocabulary::build(Notation::Atoms, &corpus)?;
 //! let tokens = vocabulary.encode(&corpus[1])?;
 //! assert_eq!(tokens.len(), 7);
 //! assert_eq!(vocabulary.decode(&tokens)?, "c1cc[nH]c1");
@@ -18,18 +18,24 @@
 mod bracket;
 mod error;
 mod grammar;
+mod graph;
 mod lexer;
 mod library;
+mod notation;
 mod smiles;
+mod spelling;
 mod standardise;
 mod validity;
 mod vocabulary;
 
 pub use error::{Error, Result};
+pub use graph::MolecularGraph;
 pub(crate) use lexer::is_single_token;
 pub use lexer::{Lexer, Token, TokenKind};
 pub use library::{Library, molecules};
+pub use notation::Notation;
 pub use smiles::Smiles;
+pub use spelling::Spelling;
 pub use standardise::{Standardisation, Standardise};
 pub use validity::{MAX_LENGTH, canonical, is_valid, similarity};
 pub(crate) use validity::{canonical_of, check_possible, is_same};

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 
 use super::error::{Error, Result};
-use super::lexer::{self, Lexer};
+use super::notation::Notation;
 use super::smiles::Smiles;
 
 /// The id of the token that fills a row up to the length of its batch.
@@ -24,7 +24,7 @@ const MAX_TOKENS: usize = 1 << 16;
 /// The tokens a model knows, in the order of their ids.
 ///
 /// The first three are special: [`PADDING`], [`START`] and [`END`]. The others
-/// are SMILES tokens. There is no token for what is unknown, as a model that
+/// are tokens of a [`Notation`]. There is no token for what is unknown, as a model that
 /// reads one token as another reads another molecule: a molecule with a token
 /// that the vocabulary lacks is an error.
 ///
@@ -33,10 +33,10 @@ const MAX_TOKENS: usize = 1 << 16;
 /// gives every token the id it had.
 ///
 /// ```
-/// use atlas_models::chem::{Smiles, Vocabulary};
+/// use atlas_models::chem::{Notation, Smiles, Vocabulary};
 ///
 /// let corpus = [Smiles::parse("OCC")?, Smiles::parse("CCl")?];
-/// let vocabulary = Vocabulary::build(&corpus)?;
+/// let vocabulary = Vocabulary::build(Notation::Atoms, &corpus)?;
 /// assert_eq!(vocabulary.tokens(), ["<pad>", "<start>", "<end>", "C", "Cl", "O"]);
 ///
 /// let tokens = vocabulary.encode(&corpus[0])?;
@@ -46,13 +46,14 @@ const MAX_TOKENS: usize = 1 << 16;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
+    notation: Notation,
     tokens: Vec<String>,
     ids: HashMap<Box<str>, u16>,
 }
 
 impl PartialEq for Vocabulary {
     fn eq(&self, other: &Self) -> bool {
-        self.tokens == other.tokens
+        (self.notation, &self.tokens) == (other.notation, &other.tokens)
     }
 }
 
@@ -66,29 +67,41 @@ impl Vocabulary {
     ///
     /// # Errors
     ///
-    /// If `corpus` has more distinct tokens than a `u16` can number.
-    pub fn build<'a>(corpus: impl IntoIterator<Item = &'a Smiles>) -> Result<Self> {
-        let mut distinct: BTreeSet<&str> = BTreeSet::new();
+    /// If `corpus` has more distinct tokens than a `u16` can number, or the
+    /// notation cannot write a molecule of it.
+    pub fn build<'a>(
+        notation: Notation,
+        corpus: impl IntoIterator<Item = &'a Smiles>,
+    ) -> Result<Self> {
+        let mut distinct = BTreeSet::new();
         for smiles in corpus {
-            distinct.extend(smiles.tokens());
+            notation.for_each(smiles, |_, token| {
+                if !distinct.contains(token) {
+                    distinct.insert(token.to_owned());
+                }
+                Ok(())
+            })?;
         }
-        Self::of_tokens(distinct)
+        Self::of_tokens(notation, distinct)
     }
 
     /// The vocabulary of the special tokens and these, which are distinct and sorted.
-    pub(crate) fn of_tokens<'a>(distinct: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        let tokens = SPECIALS.into_iter().chain(distinct);
-        Self::from_tokens(tokens.map(str::to_owned).collect())
+    pub(crate) fn of_tokens(
+        notation: Notation,
+        distinct: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
+        let specials = SPECIALS.into_iter().map(str::to_owned);
+        Self::from_tokens(notation, specials.chain(distinct).collect())
     }
 
     /// The vocabulary whose token with id `i` is `tokens[i]`.
     ///
     /// # Errors
     ///
-    /// Unless `tokens` starts with the special tokens and goes on with SMILES
-    /// tokens, each one once, 65,536 in all at most. The error lists every
+    /// Unless `tokens` starts with the special tokens and goes on with tokens of the
+    /// notation, each one once, 65,536 in all at most. The error lists every
     /// problem with its index.
-    pub fn from_tokens(tokens: Vec<String>) -> Result<Self> {
+    pub fn from_tokens(notation: Notation, tokens: Vec<String>) -> Result<Self> {
         let mut problems = Vec::new();
         if tokens.len() > MAX_TOKENS {
             problems.push(format!(
@@ -105,7 +118,7 @@ impl Vocabulary {
         }
         let mut ids = HashMap::with_capacity(tokens.len());
         for (id, token) in tokens.iter().enumerate() {
-            if let Some(problem) = entry_problem(id, token) {
+            if let Some(problem) = entry_problem(notation, id, token) {
                 problems.push(problem);
             }
             // Ids past the range are reported above, so what they wrap to is
@@ -115,10 +128,19 @@ impl Vocabulary {
             }
         }
         if problems.is_empty() {
-            Ok(Self { tokens, ids })
+            Ok(Self {
+                notation,
+                tokens,
+                ids,
+            })
         } else {
             Err(Error::vocabulary(problems))
         }
+    }
+
+    /// What the tokens are.
+    pub fn notation(&self) -> Notation {
+        self.notation
     }
 
     /// Every token in the order of the ids, the special ones first.
@@ -150,23 +172,23 @@ impl Vocabulary {
     ///
     /// # Errors
     ///
-    /// If the vocabulary lacks a token: which one, and at which byte.
+    /// If the vocabulary lacks a token: which one, and at which byte. If the
+    /// notation cannot write the molecule.
     pub fn encode(&self, smiles: &Smiles) -> Result<Tokens> {
         let mut ids = Vec::with_capacity(smiles.as_str().len());
-        for token in Lexer::new(smiles.as_str()) {
-            let token = token?;
-            let id = self
-                .id(token.text)
-                .ok_or_else(|| Error::unknown_token(token.offset, token.text, self.len()))?;
-            ids.push(id);
-        }
+        self.notation.for_each(smiles, |offset, token| {
+            let id = self.id(token);
+            ids.push(id.ok_or_else(|| Error::unknown_token(offset, token, self.len()))?);
+            Ok(())
+        })?;
         Ok(Tokens(ids.into()))
     }
 
-    /// The string that `ids` spell, up to the first [`END`] or, without one, the
+    /// The SMILES that `ids` spell, up to the first [`END`] or, without one, the
     /// last id. A [`START`] in front is skipped.
     ///
-    /// `decode(encode(smiles))` is `smiles`, byte for byte. What a model puts out
+    /// `decode(encode(smiles))` is `smiles`, byte for byte, or in a notation other
+    /// than SMILES the same molecule. What a model puts out
     /// need not be SMILES, so this is a plain string. A special token where none
     /// belongs, such as padding before the end, is written out by its name
     /// (`<pad>`): the string is then no SMILES and counts as such, where leaving
@@ -191,12 +213,12 @@ impl Vocabulary {
             let token = usize::try_from(id).ok().and_then(|id| self.tokens.get(id));
             text += token.ok_or_else(|| Error::unknown_id(id, self.len()))?;
         }
-        Ok(text)
+        self.notation.smiles(text)
     }
 }
 
 /// What is wrong with the token at index `id`, seen alone.
-fn entry_problem(id: usize, token: &str) -> Option<String> {
+fn entry_problem(notation: Notation, id: usize, token: &str) -> Option<String> {
     if let Some(place) = SPECIALS.iter().position(|&special| special == token) {
         return (place != id).then(|| format!("token {id} is `{token}`, whose place is {place}"));
     }
@@ -204,10 +226,8 @@ fn entry_problem(id: usize, token: &str) -> Option<String> {
         // Not the special token that belongs here, and reported as that.
         return None;
     }
-    let error = lexer::check_single_token(token).err()?;
-    Some(format!(
-        "token {id} {token:?} is not one SMILES token: {error}"
-    ))
+    let problem = notation.check_token(token).err()?;
+    Some(format!("token {id} {token:?} {problem}"))
 }
 
 /// A molecule as token ids, without special ones: two bytes a token.
@@ -259,14 +279,15 @@ mod tests {
     }
 
     fn problems(tokens: &[&str]) -> String {
-        let error = Vocabulary::from_tokens(list(tokens)).unwrap_err();
+        let error = Vocabulary::from_tokens(Notation::Atoms, list(tokens)).unwrap_err();
         assert_eq!(error.offset(), None);
         error.to_string()
     }
 
     #[test]
     fn special_tokens_come_first_and_the_others_are_sorted() {
-        let vocabulary = Vocabulary::build(&[smiles("c1cc[nH]c1"), smiles("BrCCl")]).unwrap();
+        let vocabulary =
+            Vocabulary::build(Notation::Atoms, &[smiles("c1cc[nH]c1"), smiles("BrCCl")]).unwrap();
         assert_eq!(
             vocabulary.tokens(),
             [
@@ -283,22 +304,28 @@ mod tests {
     #[test]
     fn the_order_of_the_molecules_does_not_matter() {
         let mut corpus: Vec<_> = molecules().take(200).collect();
-        let vocabulary = Vocabulary::build(&corpus).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &corpus).unwrap();
         corpus.reverse();
-        assert_eq!(Vocabulary::build(&corpus).unwrap(), vocabulary);
+        assert_eq!(
+            Vocabulary::build(Notation::Atoms, &corpus).unwrap(),
+            vocabulary
+        );
     }
 
     #[test]
     fn a_vocabulary_survives_its_list_of_tokens() {
-        let vocabulary = Vocabulary::build(&[smiles("C[C@@H](F)Cl")]).unwrap();
-        let copy = Vocabulary::from_tokens(vocabulary.tokens().to_vec()).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &[smiles("C[C@@H](F)Cl")]).unwrap();
+        let copy = Vocabulary::from_tokens(Notation::Atoms, vocabulary.tokens().to_vec()).unwrap();
         assert_eq!(copy, vocabulary);
         assert_eq!(copy.id("Cl"), vocabulary.id("Cl"));
     }
 
     #[test]
     fn an_empty_corpus_has_only_special_tokens() {
-        assert_eq!(Vocabulary::build([]).unwrap().tokens(), SPECIALS);
+        assert_eq!(
+            Vocabulary::build(Notation::Atoms, []).unwrap().tokens(),
+            SPECIALS
+        );
     }
 
     #[test]
@@ -331,10 +358,11 @@ mod tests {
         let isotopes = (1..=999)
             .flat_map(|isotope| (0..=99).map(move |charge| format!("[{isotope}C+{charge}]")));
         let tokens: Vec<_> = list(&SPECIALS).into_iter().chain(isotopes).collect();
-        let most = Vocabulary::from_tokens(tokens[..MAX_TOKENS].to_vec()).unwrap();
+        let most = Vocabulary::from_tokens(Notation::Atoms, tokens[..MAX_TOKENS].to_vec()).unwrap();
         assert_eq!(most.len(), MAX_TOKENS);
         assert_eq!(most.id(&tokens[MAX_TOKENS - 1]), Some(u16::MAX));
-        let error = Vocabulary::from_tokens(tokens[..=MAX_TOKENS].to_vec()).unwrap_err();
+        let error =
+            Vocabulary::from_tokens(Notation::Atoms, tokens[..=MAX_TOKENS].to_vec()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "not a vocabulary: 65537 tokens; at most 65536 can be numbered"
@@ -343,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_token_the_vocabulary_lacks_is_named_with_its_byte() {
-        let vocabulary = Vocabulary::build(&[smiles("CCO")]).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &[smiles("CCO")]).unwrap();
         let error = vocabulary.encode(&smiles("CC[NH3+]")).unwrap_err();
         assert_eq!(error.offset(), Some(2));
         assert_eq!(error.unknown_token_text(), Some("[NH3+]"));
@@ -355,14 +383,14 @@ mod tests {
 
     #[test]
     fn encoding_adds_no_special_tokens() {
-        let vocabulary = Vocabulary::build(&[smiles("CO")]).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &[smiles("CO")]).unwrap();
         assert_eq!(vocabulary.encode(&smiles("COC")).unwrap()[..], [3, 4, 3]);
     }
 
     #[test]
     fn every_molecule_of_the_library_survives_encoding() {
         let corpus: Vec<_> = molecules().collect();
-        let vocabulary = Vocabulary::build(&corpus).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &corpus).unwrap();
         for smiles in &corpus {
             let tokens = vocabulary.encode(smiles).unwrap();
             assert_eq!(tokens.len(), smiles.tokens().count());
@@ -372,7 +400,7 @@ mod tests {
 
     #[test]
     fn decoding_stops_at_the_end() {
-        let vocabulary = Vocabulary::build(&[smiles("CO")]).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &[smiles("CO")]).unwrap();
         assert_eq!(
             vocabulary.decode([START, 3, 4, END, 3, PADDING]).unwrap(),
             "CO"
@@ -384,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_misplaced_special_token_is_not_swallowed() {
-        let vocabulary = Vocabulary::build(&[smiles("CO")]).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &[smiles("CO")]).unwrap();
         let text = vocabulary.decode([3, PADDING, 4, START, END]).unwrap();
         assert_eq!(text, "C<pad>O<start>");
         assert!(Smiles::parse(&text).is_err());
@@ -392,7 +420,7 @@ mod tests {
 
     #[test]
     fn an_id_out_of_range_is_refused_unless_it_follows_the_end() {
-        let vocabulary = Vocabulary::build(&[smiles("CO")]).unwrap();
+        let vocabulary = Vocabulary::build(Notation::Atoms, &[smiles("CO")]).unwrap();
         assert_eq!(
             vocabulary.decode([3u32, 5]).unwrap_err().to_string(),
             "token id 5 is out of range for a vocabulary of 5 tokens"

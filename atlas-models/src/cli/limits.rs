@@ -1,13 +1,14 @@
 //! Says, before the work, what no training and no luck can overcome: molecules longer than a model
 //! writes, tokens that a vocabulary lacks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use atlas_core::train::Dataset;
 
+use crate::chem::Notation;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::terminal::text::{count, grouped};
-use crate::data::Molecules;
+use crate::data::{Molecules, TokensInUse};
 use crate::models::{LONGEST, MoleculeAutoencoder};
 
 /// Tokens that a message names; further ones are counted.
@@ -41,17 +42,19 @@ pub fn too_long(
     }))
 }
 
-/// Every token of the molecules that the vocabulary lacks, in how many rows it is and where first.
+/// Every token of the molecules, in a notation, that the vocabulary lacks, in how many rows it is and
+/// where first.
 ///
 /// # Errors
 /// If there is such a token, or the molecules cannot be read.
-pub fn check_vocabulary(vocabulary: &[&str], molecules: &Molecules) -> Result {
+pub fn check_vocabulary(
+    vocabulary: &[&str],
+    molecules: &Molecules,
+    in_use: &TokensInUse,
+    notation: Notation,
+) -> Result {
     let is_unknown = |token: &str| !vocabulary.contains(&token);
-    if !molecules
-        .vocabulary()?
-        .iter()
-        .any(|token| is_unknown(token))
-    {
+    if !in_use.vocabulary.iter().any(|token| is_unknown(token)) {
         return Ok(());
     }
     // The number of rows and the first line of each token.
@@ -59,15 +62,20 @@ pub fn check_vocabulary(vocabulary: &[&str], molecules: &Molecules) -> Result {
     let mut rows = 0;
     for record in molecules.records() {
         let record = record?;
-        let mut tokens: Vec<&str> = record.smiles.tokens().filter(|t| is_unknown(t)).collect();
-        tokens.sort_unstable();
-        tokens.dedup();
+        let mut tokens = BTreeSet::new();
+        let counted = notation.for_each(&record.smiles, |_, token| {
+            if is_unknown(token) {
+                tokens.insert(token.to_owned());
+            }
+            Ok(())
+        });
+        // What the notation cannot write is reported as a bad row.
+        if counted.is_err() {
+            continue;
+        }
         rows += usize::from(!tokens.is_empty());
         for token in tokens {
-            unknown
-                .entry(token.to_owned())
-                .or_insert((0, record.line))
-                .0 += 1;
+            unknown.entry(token).or_insert((0, record.line)).0 += 1;
         }
     }
     if unknown.is_empty() {

@@ -21,6 +21,7 @@ mod model;
 mod molecules;
 mod output_file;
 mod parameters;
+mod prior;
 mod problems;
 mod terminal;
 mod training_note;
@@ -32,8 +33,8 @@ use clap::{Parser, Subcommand};
 
 use crate::models::MoleculeAutoencoder;
 use commands::{
-    decode, diff, encode, evaluate, import, inspect, interpolate, models, params, sample, train,
-    verify,
+    analogues, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, models,
+    neighbours, params, sample, train, verify,
 };
 
 /// The architectures that the commands know.
@@ -71,6 +72,9 @@ enum Command {
     Decode(decode::Args),
     Sample(sample::Args),
     Interpolate(interpolate::Args),
+    Analogues(analogues::Args),
+    Neighbours(neighbours::Args),
+    FitPrior(fit_prior::Args),
     Molecules(commands::molecules::Args),
     #[command(flatten)]
     OfAnyModel(OfAnyModel),
@@ -121,6 +125,9 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
         Command::Decode(args) => decode::run(&args, registry),
         Command::Sample(args) => sample::run(&args, registry),
         Command::Interpolate(args) => interpolate::run(&args, registry),
+        Command::Analogues(args) => analogues::run(&args, registry),
+        Command::Neighbours(args) => neighbours::run(&args, registry),
+        Command::FitPrior(args) => fit_prior::run(&args, registry),
         Command::Molecules(args) => commands::molecules::run(&args, registry),
         Command::OfAnyModel(command) => command.run(registry),
     };

@@ -64,7 +64,7 @@ pub fn read_json<T: DeserializeOwned>(option: &str, path: &Path) -> Result<T> {
 }
 
 /// Puts `given` on top of `base`, group by group.
-fn merge(base: &mut Value, given: Map<String, Value>) {
+pub fn merge(base: &mut Value, given: Map<String, Value>) {
     for (name, value) in given {
         match (base.get_mut(&name), value) {
             (Some(group @ Value::Object(_)), Value::Object(members)) => merge(group, members),

@@ -13,7 +13,7 @@ mod text_store;
 
 pub use known::{KnownMolecules, MoleculeKey};
 pub use latents::{LatentFormat, LatentReader, LatentRows, LatentWriter};
-pub use molecules::{BUILT_IN, HELD_OUT_BLOCKS, Molecules, Split};
+pub use molecules::{BUILT_IN, HELD_OUT_BLOCKS, Molecules, Split, TokensInUse};
 pub use rows::{Column, Record, RowOptions, Rows, SkippedRow, SkippedRows};
 pub use source::Progress;
 pub use text_store::MemoryLimit;

@@ -1,13 +1,59 @@
-//! The architectures, each in a file of its own, behind one interface.
+//! The architectures, each in a file of its own, behind one interface; and the [parts] that they are
+//! made of.
 
+mod autoencoder;
+mod conv_vae;
+mod fit_prior;
+mod graph_vae;
+mod gru_translator;
 mod gru_vae;
+mod mixture;
+pub mod parts;
+mod transformer_vae;
 
-use atlas_core::{AnyModel, Decoder, Encoder, Objective, Registry, Sampler};
+use atlas_core::{
+    AnyModel, AtlasModel, Decoder, Encoder, Model, Objective, Registry, Result, Sampler,
+};
+use candle_core::Tensor;
 use serde_json::{Value, json};
 
 use crate::chem::Smiles;
+use crate::nn::TokenChoice;
 
+#[doc(hidden)]
+pub use autoencoder::Autoencoder;
+pub use conv_vae::{ConvVae, ConvVaeParams};
+pub use fit_prior::{fit_prior, latents_of};
+pub use graph_vae::{GraphVae, GraphVaeParams};
+pub use gru_translator::{GruTranslator, GruTranslatorParams};
 pub use gru_vae::{GruVae, GruVaeParams};
+pub use mixture::{COMPONENTS, Candidate, Fit, Mixture};
+pub use transformer_vae::{TransformerVae, TransformerVaeParams};
+
+/// What a sampler of molecules can do beyond [`Sampler`]. A model that can none of it implements the
+/// trait without its methods.
+pub trait MoleculeSampler: Sampler<Output = String> {
+    /// Whether [`prior`](Sampler::prior) draws from a density that was fitted to latents.
+    fn has_fitted_prior(&self) -> bool {
+        false
+    }
+
+    /// The strings of latents `[batch, latent]`, guided by the grammar of molecules: no token is
+    /// written after which no molecule can follow. `None` if the model cannot be guided.
+    fn write_guided(&self, _: &Tensor, _: TokenChoice) -> Option<Result<Vec<String>>> {
+        None
+    }
+}
+
+impl<T: AtlasModel + MoleculeSampler> MoleculeSampler for Model<T> {
+    fn has_fitted_prior(&self) -> bool {
+        (**self).has_fitted_prior()
+    }
+
+    fn write_guided(&self, latents: &Tensor, choice: TokenChoice) -> Option<Result<Vec<String>>> {
+        (**self).write_guided(latents, choice)
+    }
+}
 
 /// What every molecule autoencoder is: a model that can be saved, encodes SMILES to latents,
 /// decodes latents to SMILES, samples from its prior, can be trained on SMILES, and can be shared
@@ -18,7 +64,7 @@ pub trait MoleculeAutoencoder:
     AnyModel
     + Encoder<Input = Smiles>
     + Decoder<Output = String>
-    + Sampler
+    + MoleculeSampler
     + Objective<Input = Smiles>
     + Send
     + Sync
@@ -29,7 +75,7 @@ impl<M> MoleculeAutoencoder for M where
     M: AnyModel
         + Encoder<Input = Smiles>
         + Decoder<Output = String>
-        + Sampler
+        + MoleculeSampler
         + Objective<Input = Smiles>
         + Send
         + Sync
@@ -46,7 +92,13 @@ struct Architecture {
     built_in_overrides: fn() -> Value,
 }
 
-const ARCHITECTURES: &[Architecture] = &[gru_vae::ARCHITECTURE];
+const ARCHITECTURES: &[Architecture] = &[
+    gru_vae::ARCHITECTURE,
+    gru_translator::ARCHITECTURE,
+    conv_vae::ARCHITECTURE,
+    transformer_vae::ARCHITECTURE,
+    graph_vae::ARCHITECTURE,
+];
 
 /// The model that is trained unless another is named.
 pub const DEFAULT_MODEL: &str = {
@@ -61,9 +113,13 @@ pub const DEFAULT_MODEL: &str = {
 /// The parameter that takes the tokens of the data, for models that have it.
 pub const VOCABULARY: &str = "vocabulary";
 
-/// The parameter that is the width of a token's embedding, for models that have it; null stands for
-/// the number of tokens. A vocabulary that grows keeps the width.
-pub const EMBEDDING_SIZE: &str = "embedding_size";
+/// The group of parameters that says how molecules become tokens ([`parts::TokenParams`]), for models
+/// that have it.
+pub const TOKENS: &str = "tokens";
+
+/// The parameter that is the number of components of the fitted prior, and the network that holds
+/// them, for models whose prior can be fitted.
+pub const PRIOR: (&str, &str) = ("prior_components", "prior");
 
 /// The parameter that is the number of tokens after which decoding gives up, for models that have
 /// it. Training makes it large enough for the data.

@@ -192,15 +192,49 @@ impl Packing {
     ///
     /// `rows` is not of that shape.
     pub fn last(&self, rows: &Tensor) -> Result<Tensor> {
-        let (count, _) = rows.dims2()?;
-        if count != self.rows {
-            bail!("{count} rows, the packing has {}", self.rows)
-        }
+        self.check_rows(rows)?;
         let last = self.lengths.iter().zip(&self.positions);
         let last: Vec<usize> = last
             .map(|(&length, &position)| self.offsets[length - 1] + position)
             .collect();
         rows.index_select(&index(&last, rows.device())?, 0)
+    }
+
+    /// Each sequence's rows, then zeros: `[rows, width]` to `[batch, steps, width]` in the caller's
+    /// order. Differentiable.
+    ///
+    /// # Errors
+    ///
+    /// `rows` is not of that shape, or a sequence is longer than `steps`.
+    pub fn pad(&self, rows: &Tensor, steps: usize) -> Result<Tensor> {
+        let width = self.check_rows(rows)?;
+        if self.steps() > steps {
+            bail!("a sequence of {} elements in {steps} steps", self.steps())
+        }
+        let zero = Tensor::zeros((1, width), rows.dtype(), rows.device())?;
+        let places = (0..self.batch()).flat_map(|sequence| {
+            (0..steps).map(move |step| self.row(sequence, step).unwrap_or(self.rows))
+        });
+        let places: Vec<usize> = places.collect();
+        let padded = Tensor::cat(&[rows, &zero], 0)?;
+        let padded = padded.index_select(&index(&places, rows.device())?, 0)?;
+        padded.reshape((self.batch(), steps, width))
+    }
+
+    /// The mean of each sequence's rows: `[rows, width]` to `[batch, width]` in the caller's order.
+    /// Differentiable.
+    ///
+    /// # Errors
+    ///
+    /// `rows` is not of that shape.
+    pub fn mean(&self, rows: &Tensor) -> Result<Tensor> {
+        let width = self.check_rows(rows)?;
+        let sequences = Tensor::from_vec(self.sequences(), self.rows, rows.device())?;
+        let sums = Tensor::zeros((self.batch(), width), rows.dtype(), rows.device())?;
+        let lengths: Vec<f64> = self.lengths.iter().map(|&length| length as f64).collect();
+        let lengths = Tensor::from_vec(lengths, (self.batch(), 1), rows.device())?;
+        sums.index_add(&sequences, rows, 0)?
+            .broadcast_div(&lengths.to_dtype(rows.dtype())?)
     }
 
     /// States `[batch, width]` in the caller's order, sorted as the packing is; zeros on the device
@@ -240,6 +274,15 @@ impl Packing {
             previous = &rows[offset * width..];
         }
         before
+    }
+
+    /// The width of rows, of which there is one for each element.
+    fn check_rows(&self, rows: &Tensor) -> Result<usize> {
+        let (count, width) = rows.dims2()?;
+        if count != self.rows {
+            bail!("{count} rows, the packing has {}", self.rows)
+        }
+        Ok(width)
     }
 
     fn check_batch(&self, what: &str, found: usize) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Generates sequences: asks a [`TokenModel`] for the logits of the next token, and takes the
 //! likeliest or draws one.
 
+use atlas_core::Draws;
 use candle_core::{Result, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -46,6 +47,17 @@ pub enum TokenChoice {
         /// The stream of the batch's first sequence.
         first_stream: u64,
     },
+}
+
+impl TokenChoice {
+    /// Drawn by probability, sequence `i` of the batch as draw `i` of `draws`.
+    pub fn drawn(draws: Draws, temperature: f64) -> Self {
+        Self::Sample {
+            temperature,
+            seed: draws.seed,
+            first_stream: draws.first,
+        }
+    }
 }
 
 /// How sequences are written.

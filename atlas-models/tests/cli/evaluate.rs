@@ -83,7 +83,8 @@ fn everything_and_other_files_are_evaluated_whole() {
 fn a_bundle_of_the_built_in_molecules_needs_no_file() {
     let scene = Scene::new();
     // The shortest training that there is.
-    let small = "--set encoder_hidden_size=4 --set decoder_hidden_size=4 --set latent_size=2 --set longest=4";
+    let small =
+        "--set reader.hidden_size=4 --set writer.hidden_size=4 --set latent.size=2 --set longest=4";
     let trained = scene
         .atlas(&format!(
             "train --max-minutes 0.00001 --held-out 50 --out b {small} --json"
@@ -127,7 +128,7 @@ fn built_in_molecules_that_the_model_does_not_know_count_neither_in_training_nor
     scene.write(
         "p.json",
         r#"{ "vocabulary": ["<pad>", "<start>", "<end>", "(", ")", "1", "=", "C", "N", "O", "c", "n"],
-             "encoder_hidden_size": 4, "decoder_hidden_size": 4, "latent_size": 2, "longest": 4 }"#,
+             "reader": { "hidden_size": 4 }, "writer": { "hidden_size": 4 }, "latent": { "size": 2 }, "longest": 4 }"#,
     );
     let trained = scene
         .atlas("train --max-minutes 0.00001 --held-out 5 --skip-invalid --params p.json --out b --json")

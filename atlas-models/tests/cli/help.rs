@@ -64,7 +64,7 @@ fn wrong_usage_exits_with_2_and_failures_with_1() {
         "train --data tiny.smi --lr -1",
         "train --data tiny.smi --batch 0",
         "train --data tiny.smi --set nosuch=1",
-        "train --data tiny.smi --set dropout=2",
+        "train --data tiny.smi --set writer.dropout=2",
         "train --data tiny.smi --train-set nosuch=1",
         "train --data tiny.smi --weight nosuch=1",
         "train --data tiny.smi --freeze nosuch",
@@ -119,7 +119,7 @@ fn parameters_are_listed_with_type_default_constraint_and_doc() {
     let text = scene.atlas("params gru-vae").success();
     let line = text
         .lines()
-        .find(|line| line.trim_start().starts_with("latent_size"))
+        .find(|line| line.trim_start().starts_with("latent.size"))
         .unwrap();
     let cells: Vec<&str> = line
         .split("  ")
@@ -129,7 +129,7 @@ fn parameters_are_listed_with_type_default_constraint_and_doc() {
     assert_eq!(
         cells,
         [
-            "latent_size",
+            "latent.size",
             "integer",
             "128",
             "1 to 65536",
@@ -142,7 +142,7 @@ fn parameters_are_listed_with_type_default_constraint_and_doc() {
     let parameters = json["parameters"].as_array().unwrap();
     let latent_size = parameters
         .iter()
-        .find(|parameter| parameter["name"] == "latent_size")
+        .find(|parameter| parameter["name"] == "latent.size")
         .unwrap();
     assert_eq!(
         (&latent_size["default"], &latent_size["required"]),
@@ -163,6 +163,6 @@ fn the_schema_of_parameters_is_json_schema() {
         "https://json-schema.org/draft/2020-12/schema"
     );
     assert_eq!(schema["additionalProperties"], false);
-    assert_eq!(schema["properties"]["latent_size"]["default"], 128);
+    assert_eq!(schema["properties"]["longest"]["default"], 200);
     assert_eq!(schema["required"], serde_json::json!(["vocabulary"]));
 }

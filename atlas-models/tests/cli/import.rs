@@ -165,7 +165,7 @@ fn weights_that_a_mapping_names_become_the_same_bundle() {
 fn parameters_on_the_command_line_come_after_those_of_the_file() {
     let scene = mapped_scene();
     scene
-        .atlas(&format!("{MAPPED} --set dropout=0.25"))
+        .atlas(&format!("{MAPPED} --set writer.dropout=0.25"))
         .success();
     let inspected = scene.atlas("inspect mapped --json").json();
     assert_eq!(inspected["parameters"]["dropout"], 0.25);
@@ -182,7 +182,7 @@ fn what_is_wrong_with_parameters_and_with_the_mapping_is_listed_at_once() {
     ]);
     scene.write("map.json", rules.to_string());
     let error = scene
-        .atlas(&format!("{MAPPED} --set latent_sise=5"))
+        .atlas(&format!("{MAPPED} --set latent.sise=5"))
         .failure();
     for part in [
         "nothing was imported: 2 problems",
@@ -213,7 +213,7 @@ fn a_mapping_that_is_malformed_is_refused_with_its_file_and_place() {
 fn tensors_that_the_model_does_not_ask_for_are_refused() {
     let scene = mapped_scene();
     let error = scene
-        .atlas(&format!("{MAPPED} --set latent_size=5"))
+        .atlas(&format!("{MAPPED} --set latent.size=5"))
         .failure();
     assert!(
         error.contains("net.safetensors: it does not hold"),
@@ -226,7 +226,7 @@ fn tensors_that_the_model_does_not_ask_for_are_refused() {
 #[test]
 fn parameters_without_a_mapping_are_wrong_usage() {
     let scene = scene();
-    for given in ["--set latent_size=4", "--params params.json"] {
+    for given in ["--set latent.size=4", "--params params.json"] {
         let output = scene.atlas(&format!("{IMPORT} {given}"));
         assert_eq!(output.code, Some(2), "{given}");
     }

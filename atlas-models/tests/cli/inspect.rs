@@ -16,7 +16,7 @@ fn a_bundle_says_what_it_is() {
         (&"gru-vae".into(), &1.into(), &"f32".into())
     );
     assert_eq!(
-        (&json["parameters"]["latent_size"], &json["golden"]),
+        (&json["parameters"]["latent"]["size"], &json["golden"]),
         (&6.into(), &true.into())
     );
     let networks = json["networks"].as_array().unwrap();
@@ -24,7 +24,7 @@ fn a_bundle_says_what_it_is() {
         .iter()
         .map(|network| network["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["decoder", "embedding", "encoder"]);
+    assert_eq!(names, ["decoder", "encoder", "prior"]);
     let file = scene.read("bundle/embedding.safetensors");
     assert_eq!(networks[1]["bytes"], file.len());
     let shape: Vec<u64> = networks[1]["tensors"][0]["shape"]
@@ -94,7 +94,7 @@ fn two_bundles_differ_by_what_is_named() {
     let scene = Scene::trained();
     scene
         .atlas(&format!(
-            "train {} --out other --set latent_size=8",
+            "train {} --out other --set latent.size=8",
             Scene::TINY
         ))
         .success();
@@ -105,7 +105,7 @@ fn two_bundles_differ_by_what_is_named() {
     assert_eq!(json["model"], Value::Array(Vec::new()));
     assert_eq!(
         json["parameters"],
-        serde_json::json!([{ "name": "latent_size", "a": 6, "b": 8 }])
+        serde_json::json!([{ "name": "latent.size", "a": 6, "b": 8 }])
     );
     let tensors = json["tensors"].as_array().unwrap();
     let mean = tensors
@@ -117,7 +117,7 @@ fn two_bundles_differ_by_what_is_named() {
         (&"f32 [6]".into(), &"f32 [8]".into())
     );
     let text = scene.atlas("diff bundle other").stdout;
-    assert!(text.contains("latent_size  6  8\n"), "{text}");
+    assert!(text.contains("latent.size  6  8\n"), "{text}");
 
     assert_eq!(mean["change"], "reshaped");
     let changed = tensors
@@ -144,7 +144,7 @@ fn tensors_that_only_one_bundle_has_are_added_or_removed() {
     let scene = Scene::trained();
     scene
         .atlas(&format!(
-            "train {} --out deeper --set decoder_layers=2",
+            "train {} --out deeper --set writer.layers=2",
             Scene::TINY
         ))
         .success();

@@ -103,7 +103,7 @@ fn an_event_file_holds_every_epoch_that_has_ended_while_training_goes_on() {
     child.wait().unwrap();
     for text in [
         "_hparams_/session_start_info",
-        "model.latent_size",
+        "model.latent.size",
         "training.train.epochs",
         "loss/epoch",
         "held_out/loss",

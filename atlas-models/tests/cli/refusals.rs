@@ -12,8 +12,8 @@ fn train(scene: &Scene, more: &str) -> Output {
 fn a_misspelt_parameter() {
     let scene = Scene::new();
     assert_eq!(
-        train(&scene, "--set latent_sise=64").wrong_usage(),
-        "--set: `latent_sise`: unknown parameter; did you mean `latent_size`?"
+        train(&scene, "--set latent.sise=64").wrong_usage(),
+        "--set: `latent.sise`: unknown parameter; did you mean `latent.size`?"
     );
     assert!(!scene.path("b").exists());
 }
@@ -26,7 +26,7 @@ fn a_misspelt_model_network_and_weight() {
         "there is no model `gru-vea`; did you mean `gru-vae`?"
     );
     let expected = "nothing was trained: 2 problems\n  - --freeze: `gru-vae` has no network `encodr`; it has embedding, \
-        encoder, decoder\n  - the loss has no weight `lk`; it has kl";
+        encoder, decoder\n  - the loss has no weight `lk`; it has kl, noise";
     let problems = train(&scene, "--freeze encodr --weight lk=1").wrong_usage();
     assert_eq!(problems, expected);
 }
@@ -36,7 +36,7 @@ fn everything_wrong_is_said_at_once() {
     let scene = Scene::new();
     scene.write("b", "a file");
     scene.write("p.json", r#"{ "dropout": 2, "hidden": 3 }"#);
-    let arguments = "train --data tiny.smi --out b --set latent_sise=64 --set encoder_layers=0 \
+    let arguments = "train --data tiny.smi --out b --set latent.sise=64 --set reader.layers=0 \
         --set longest=long --batch 0 --lr -1 --params p.json --held-out 99";
     let error = scene.atlas(arguments).failure();
     let expected = [
@@ -45,7 +45,7 @@ fn everything_wrong_is_said_at_once() {
         "  - `batch` = 0: expected 1 to 1000000",
         "  - `learning_rate` = -1.0: expected at least 0.0",
         "  - refused to save to b: it is a file, and a bundle is a folder",
-        "  - --set: `latent_sise`: unknown parameter; did you mean `latent_size`?",
+        "  - --set: `latent.sise`: unknown parameter; did you mean `latent.size`?",
         "  - --set: `longest` = `long`: expected an integer (usize)",
         "  - `encoder_layers` = 0: expected 1 to 64",
         "  - `dropout` = 2: expected 0.0 to 0.95",
@@ -139,7 +139,7 @@ fn a_time_that_is_none() {
 #[test]
 fn a_key_that_is_given_twice_in_json_is_refused_and_a_byte_order_mark_is_skipped() {
     let scene = Scene::new();
-    let twice = r#"{"latent_size": 3, "deep": {"a": 1, "a": 2}}"#;
+    let twice = r#"{"latent": 3, "deep": {"a": 1, "a": 2}}"#;
     scene.write("twice.json", twice);
     let expected = "`a` is given twice at line 1 column 39";
     let params = format!("train {} --out b --params twice.json", Scene::TINY);
@@ -153,24 +153,24 @@ fn a_key_that_is_given_twice_in_json_is_refused_and_a_byte_order_mark_is_skipped
     );
     fs::create_dir(scene.path("old")).unwrap();
     scene.write("old/args.json", twice);
-    for network in ["embedding", "encoder", "decoder"] {
+    for network in ["encoder", "decoder"] {
         scene.write(&format!("old/{network}.pt"), "");
     }
     let error = scene.atlas("import old --model gru-vae --out b").failure();
     assert!(error.contains(expected), "{error}");
 
-    scene.write("marked.json", "\u{feff}{\"latent_size\": 5}");
-    let tiny = Scene::TINY.replace("--set latent_size=6", "--params marked.json");
+    scene.write("marked.json", "\u{feff}{\"latent\": {\"size\": 5}}");
+    let tiny = Scene::TINY.replace("--set latent.size=6", "--params marked.json");
     scene.atlas(&format!("train {tiny} --out b")).success();
     let bundle = scene.atlas("inspect b --json").json();
-    assert_eq!(bundle["parameters"]["latent_size"], 5);
+    assert_eq!(bundle["parameters"]["latent"]["size"], 5);
 }
 
 #[test]
 fn a_params_file_that_is_not_one() {
     let scene = Scene::new();
     scene.write("list.json", "[1]");
-    scene.write("cut.json", "{ \"latent_size\":");
+    scene.write("cut.json", "{ \"latent\":");
     assert_eq!(
         train(&scene, "--params list.json").failure(),
         "--params list.json: expected a JSON object of parameters"

@@ -9,7 +9,7 @@ use crate::support::Scene;
 
 /// Training with everything that draws numbers, and a checkpoint after every step.
 fn command(out: &str) -> String {
-    let annealed = "--set dropout=0.2 --train-set annealing.weights=[\"kl\"]";
+    let annealed = "--set writer.dropout=0.2 --train-set annealing.weights=[\"kl\"]";
     let tiny = Scene::TINY.replace("--epochs 2", "--epochs 6");
     format!("train {tiny} {annealed} --checkpoint-minutes 0 --out {out} --json")
 }
@@ -114,14 +114,14 @@ fn a_resumed_run_is_the_one_that_was_begun() {
     scene.atlas(&command("run")).success();
     let error = scene
         .atlas(
-            "train --resume --out run --batch 4 --seed 3 --set latent_size=7 \
+            "train --resume --out run --batch 4 --seed 3 --set latent.size=7 \
              --train-set clip_norm=2 --model gru-vae",
         )
         .wrong_usage();
     for part in [
         "--batch 4: the run was begun with 8",
         "--seed 3: the run was begun with 0",
-        "`latent_size` = 7: the run was begun with 6",
+        "`latent.size` = 7: the run was begun with 6",
         "--train-set: the run was begun with other values",
     ] {
         assert!(error.contains(part), "{part}: {error}");
@@ -275,7 +275,7 @@ fn a_file_that_outgrows_memory_trains_the_same_model() {
 #[test]
 fn a_start_that_failed_does_not_keep_the_corrected_command_out() {
     let scene = Scene::new();
-    let frozen = "--freeze embedding --freeze encoder --freeze decoder";
+    let frozen = "--freeze encoder --freeze decoder";
     let error = scene
         .atlas(&format!("{} {frozen}", command("run")))
         .failure();

@@ -114,7 +114,7 @@ impl Scene {
 
     /// What makes training take a moment.
     pub const TINY: &str = "--data tiny.smi --epochs 2 --batch 8 --held-out 4 \
-        --set encoder_hidden_size=12 --set latent_size=6 --set decoder_hidden_size=12 --set decoder_layers=1 \
+        --set reader.hidden_size=12 --set latent.size=6 --set writer.hidden_size=12 --set writer.layers=1 \
         --set longest=20";
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {

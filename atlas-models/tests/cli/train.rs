@@ -195,20 +195,23 @@ fn parameters_come_from_the_file_and_then_from_the_command_line() {
     let scene = Scene::new();
     scene.write(
         "p.json",
-        r#"{ "latent_size": 5, "dropout": 0.25, "decoder_layers": 2 }"#,
+        r#"{ "latent": { "size": 5 }, "writer": { "dropout": 0.25, "layers": 2 } }"#,
     );
     scene
-        .atlas("train --data tiny.smi --epochs 1 --out b --params p.json --set latent_size=7")
+        .atlas("train --data tiny.smi --epochs 1 --out b --params p.json --set latent.size=7")
         .success();
     let parameters = scene.atlas("inspect b --json").json()["parameters"].clone();
     assert_eq!(
-        (&parameters["latent_size"], &parameters["dropout"]),
+        (
+            &parameters["latent"]["size"],
+            &parameters["writer"]["dropout"]
+        ),
         (&7.into(), &0.25.into())
     );
     assert_eq!(
         (
-            &parameters["decoder_layers"],
-            &parameters["decoder_hidden_size"]
+            &parameters["writer"]["layers"],
+            &parameters["writer"]["hidden_size"]
         ),
         (&2.into(), &512.into())
     );
@@ -355,15 +358,18 @@ fn a_time_limit_picks_a_size_that_it_can_train_unless_the_command_does() {
     let scene = Scene::new();
     let train = "train --data tiny.smi --batch 24 --held-out 4 --max-minutes 0.004";
     let output = scene.atlas(&format!("{train} --out b"));
-    let note = "the size of model that 0:00 can train: encoder_hidden_size=128, encoder_layers=1, \
-                latent_size=64, decoder_hidden_size=192, decoder_layers=1; --set sets another";
+    let note = "the size of model that 0:00 can train: reader.hidden_size=128, reader.layers=1, \
+                latent.size=64, writer.hidden_size=192, writer.layers=1; --set sets another";
     assert!(output.stderr.contains(note), "{}", output.stderr);
     output.success();
     let settings = |bundle: &str| {
         let inspected = scene.atlas(&format!("inspect {bundle} --json")).json();
         let note = &inspected["provenance"]["notes"]["training"];
         let rate = note["settings"]["train"]["learning_rate"].clone();
-        (inspected["parameters"]["decoder_hidden_size"].clone(), rate)
+        (
+            inspected["parameters"]["writer"]["hidden_size"].clone(),
+            rate,
+        )
     };
     assert_eq!(settings("b"), (192.into(), 3e-3.into()));
     // A run that goes on keeps it.
@@ -374,7 +380,7 @@ fn a_time_limit_picks_a_size_that_it_can_train_unless_the_command_does() {
         resumed.stderr
     );
     resumed.success();
-    let sized = format!("{train} --set decoder_hidden_size=8 --set decoder_layers=1");
+    let sized = format!("{train} --set writer.hidden_size=8 --set writer.layers=1");
     let output = scene.atlas(&format!("{sized} --lr 0.01 --out own"));
     assert!(
         !output.stderr.contains("the size of model"),

@@ -63,7 +63,7 @@ fn what_does_not_fit_is_said_before_training() {
     let scene = Scene::trained();
     let error = scene
         .atlas(&format!(
-            "train {ON} --from bundle --set latent_size=7 --out on"
+            "train {ON} --from bundle --set latent.size=7 --out on"
         ))
         .wrong_usage();
     assert!(
@@ -113,14 +113,14 @@ fn a_vocabulary_grows_by_the_tokens_of_other_data() {
         tokens(&after),
         [known.clone(), vec!["I".into(), "[Si]".into()]].concat()
     );
-    assert_eq!(after["parameters"]["embedding_size"], known.len());
     let note = &after["provenance"]["notes"]["started_from"];
     assert_eq!(
         note["grown"],
         serde_json::json!([
-            "embedding/weight",
+            "decoder/embedding.weight",
             "decoder/logits.bias",
-            "decoder/logits.weight"
+            "decoder/logits.weight",
+            "encoder/embedding.weight"
         ])
     );
     // What it knew, it still knows, and it can read the rest.

@@ -5,13 +5,13 @@
 
 use std::sync::LazyLock;
 
-use atlas_models::chem::{END, Smiles, Vocabulary, is_valid, molecules};
+use atlas_models::chem::{END, Notation, Smiles, Vocabulary, is_valid, molecules};
 use libfuzzer_sys::fuzz_target;
 
 /// The tokens of the built-in molecules.
 static BUILT_IN: LazyLock<Vocabulary> = LazyLock::new(|| {
     let corpus: Vec<Smiles> = molecules().step_by(16).collect();
-    Vocabulary::build(&corpus).expect("a vocabulary")
+    Vocabulary::build(Notation::Atoms, &corpus).expect("a vocabulary")
 });
 
 /// Texts of more bytes are not looked at by chemistry: it takes more than linear time.
@@ -33,7 +33,7 @@ fn as_molecule(text: &str) {
     };
     assert_eq!(smiles.as_str(), text);
     assert_eq!(smiles.tokens().collect::<String>(), text);
-    let vocabulary = Vocabulary::build([&smiles]).expect("a vocabulary");
+    let vocabulary = Vocabulary::build(Notation::Atoms, [&smiles]).expect("a vocabulary");
     let tokens = vocabulary.encode(&smiles).expect("its own tokens");
     assert_eq!(tokens.len(), smiles.tokens().count());
     assert_eq!(vocabulary.decode(&tokens).expect("a text"), text);
@@ -65,7 +65,7 @@ fn as_ids(bytes: &[u8]) {
 
 fn as_vocabulary(text: &str) {
     let tokens: Vec<String> = text.lines().map(str::to_owned).collect();
-    let Ok(vocabulary) = Vocabulary::from_tokens(tokens.clone()) else {
+    let Ok(vocabulary) = Vocabulary::from_tokens(Notation::Atoms, tokens.clone()) else {
         return;
     };
     assert_eq!(vocabulary.tokens(), tokens);

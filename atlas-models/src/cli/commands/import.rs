@@ -20,7 +20,7 @@ Examples:
   atlas import old/zinc --model gru-vae --out runs/zinc
   atlas import old/zinc --model gru-vae --out runs/zinc --json | jq -r .digest
   atlas import gpt2 --map map.json --params params.json --model gpt --out runs/gpt
-  atlas import net.pt --map map.json --set latent_size=64 --model gru-vae --out runs/zinc
+  atlas import net.pt --map map.json --set latent.size=64 --model gru-vae --out runs/zinc
 
 A mapping is a JSON array of rules. The first whose \"from\" matches a tensor's name decides; a *
 stands for any text, and each rule and each tensor must be matched:

@@ -15,7 +15,7 @@ use crate::cli::training_note::{CURVE, TRAINING};
 const EXAMPLES: &str = "\
 Examples:
   atlas inspect runs/gru-vae
-  atlas inspect runs/gru-vae --json | jq .parameters.latent_size";
+  atlas inspect runs/gru-vae --json | jq .parameters.latent.size";
 
 /// Show what a bundle is: parameters, networks, where it comes from, how it was trained
 ///

@@ -15,7 +15,7 @@ Examples:
   atlas params gru-vae
   atlas params gru-vae --schema > gru-vae.schema.json
   atlas params --train
-  atlas train --set latent_size=64 --set dropout=0.1";
+  atlas train --set latent.size=64 --set writer.dropout=0.1";
 
 /// Show the parameters of an architecture: type, default, constraint, what each one is
 #[derive(clap::Args)]

@@ -14,10 +14,12 @@ use rayon::prelude::*;
 use super::known::{KnownMolecules, MoleculeKey};
 use super::rows::{Record, SkippedRow, SkippedRows};
 use super::text_store::TextStore;
-use crate::chem::{Smiles, Standardise, Vocabulary};
+use crate::chem::{Notation, Smiles, Spelling, Standardise, Vocabulary};
 
 /// Rows that are understood together, on every processor.
 const CHUNK: usize = 1 << 13;
+/// Random spellings of each molecule that are looked through for tokens.
+const RANDOM_SPELLINGS: u64 = 4;
 /// What the built-in molecules are called.
 pub const BUILT_IN: &str = "built-in";
 /// What those are called that are made of building blocks which these lack.
@@ -59,6 +61,15 @@ struct MoleculeFile {
     remarks: Vec<String>,
     /// The tokens of the longest molecule.
     longest: usize,
+}
+
+/// What a model must have to represent molecules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokensInUse {
+    /// Every token that occurs, as the `vocabulary` parameter of a model wants it.
+    pub vocabulary: Vec<String>,
+    /// The number of tokens of the longest molecule.
+    pub longest: usize,
 }
 
 /// Molecules to train on, and molecules that training does not see.
@@ -119,20 +130,76 @@ impl Molecules {
             .map(move |&index| self.file.record(index, &mut bytes))
     }
 
-    /// Every token that occurs in the file, as the `vocabulary` parameter of a model wants it.
+    /// The tokens that the molecules have in a notation and these spellings. Of
+    /// [`Spelling::Random`] some are drawn; it can have further ones. Molecules that cannot be
+    /// written so count for nothing.
     ///
     /// # Errors
-    /// If there are more distinct tokens than a vocabulary can hold.
-    pub fn vocabulary(&self) -> Result<Vec<String>> {
-        let tokens = self.file.tokens.iter().map(|token| &**token);
-        let vocabulary = Vocabulary::of_tokens(tokens)
+    /// If there are more distinct tokens than a vocabulary can hold, or the temporary file cannot be
+    /// read.
+    pub fn tokens(&self, notation: Notation, spellings: &[Spelling]) -> Result<TokensInUse> {
+        let is_as_read = notation == Notation::Atoms
+            && spellings
+                .iter()
+                .all(|spelling| *spelling == Spelling::AsGiven);
+        let (tokens, longest) = if is_as_read {
+            let tokens = self.file.tokens.iter().map(|token| token.to_string());
+            (tokens.collect(), self.file.longest)
+        } else {
+            self.tokens_of_texts(notation, spellings)?
+        };
+        let vocabulary = Vocabulary::of_tokens(notation, tokens)
             .map_err(|error| Error::other(error).within(self.source()))?;
-        Ok(vocabulary.tokens().to_vec())
+        Ok(TokensInUse {
+            vocabulary: vocabulary.tokens().to_vec(),
+            longest,
+        })
     }
 
-    /// The number of tokens of the file's longest molecule.
-    pub fn longest(&self) -> usize {
-        self.file.longest
+    /// Every token, and the most of a molecule.
+    fn tokens_of_texts(
+        &self,
+        notation: Notation,
+        spellings: &[Spelling],
+    ) -> Result<(BTreeSet<String>, usize)> {
+        let of_text = |text: &String| {
+            let (mut tokens, mut longest) = (BTreeSet::new(), 0);
+            let Ok(smiles) = Smiles::parse(text) else {
+                return (tokens, longest);
+            };
+            let seeds = 0..RANDOM_SPELLINGS;
+            let spellings = spellings.iter().flat_map(|spelling| match spelling {
+                Spelling::Random => seeds.clone().map(|seed| (*spelling, seed)).collect(),
+                _ => vec![(*spelling, 0)],
+            });
+            for spelt in spellings.filter_map(|(how, seed)| how.spell(&smiles, seed).ok()) {
+                let mut length = 0;
+                let counted = notation.for_each(&spelt, |_, token| {
+                    length += 1;
+                    if !tokens.contains(token) {
+                        tokens.insert(token.to_owned());
+                    }
+                    Ok(())
+                });
+                longest = longest.max(counted.map_or(0, |()| length));
+            }
+            (tokens, longest)
+        };
+        let (mut tokens, mut longest) = (BTreeSet::new(), 0);
+        let mut bytes = Vec::new();
+        for chunk in self.indices.chunks(CHUNK) {
+            let texts = chunk.iter().map(|&index| {
+                let (text, _) = self.file.text(index, &mut bytes)?;
+                Ok(text.to_owned())
+            });
+            let texts = texts.collect::<Result<Vec<String>>>()?;
+            let found: Vec<_> = texts.par_iter().map(of_text).collect();
+            for (more, length) in found {
+                tokens.extend(more);
+                longest = longest.max(length);
+            }
+        }
+        Ok((tokens, longest))
     }
 
     /// Leaves out the molecules that a model cannot represent, and notes the sizes of the others.

@@ -31,8 +31,8 @@ fn smiles(molecules: &Molecules) -> Vec<Smiles> {
 
 fn model(vocabulary: Vec<String>) -> Model<GruVae> {
     let params = GruVaeParams::from_overrides(&serde_json::json!({
-        "vocabulary": vocabulary, "encoder_hidden_size": 4, "decoder_hidden_size": 4,
-        "decoder_layers": 1, "latent_size": 2,
+        "vocabulary": vocabulary, "reader": { "hidden_size": 4 }, "latent": { "size": 2 },
+        "writer": { "hidden_size": 4, "layers": 1 },
     }));
     GruVae::create(params.unwrap()).unwrap()
 }

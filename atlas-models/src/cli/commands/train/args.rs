@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   atlas train
   atlas train --data zinc.smi --out runs/zinc --max-minutes 30
-  atlas train --data zinc.smi --set latent_size=64 --set dropout=0.1 --weight kl=0.1
+  atlas train --data zinc.smi --set latent.size=64 --set writer.dropout=0.1 --weight kl=0.1
   atlas train --data zinc.smi --params params.json --epochs 50 --json | jq .held_out.exact_share
   atlas train --data zinc.smi --train-set 'annealing.weights=[\"kl\"]' --train-set schedule=step
   atlas train --data mine.smi --out runs/mine --from runs/zinc

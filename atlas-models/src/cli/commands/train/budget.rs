@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use atlas_core::train::{self, Control, Dataset, Observer, Run, StepReport, TrainParams, Training};
 use atlas_core::{CreateOptions, RegisteredModel, Result};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Args;
 use super::settings::Settings;
 use crate::cli::Models;
+use crate::cli::parameters::merge;
 use crate::cli::terminal::text::{clock, count, grouped, short};
 use crate::data::Molecules;
 use crate::models::MoleculeAutoencoder;
@@ -114,8 +115,9 @@ impl Budget {
     /// What is to be said of the size and the time.
     pub fn notes(&self, limit: Duration, data: &Molecules) -> Vec<String> {
         let limit = clock(limit);
-        let size = self.size.as_ref().and_then(Value::as_object).map(|size| {
-            let set = size.iter().map(|(name, value)| format!("{name}={value}"));
+        let size = self.size.as_ref().map(|size| {
+            let set = named("", size).into_iter();
+            let set = set.map(|(name, value)| format!("{name}={value}"));
             let set = set.collect::<Vec<_>>().join(", ");
             format!("the size of model that {limit} can train: {set}; --set sets another")
         });
@@ -140,13 +142,13 @@ fn sizes(
     overrides: &Value,
 ) -> Vec<Option<Value>> {
     let sizes = model.sizes();
-    let mut names = sizes
-        .iter()
-        .filter_map(Value::as_object)
-        .flat_map(Map::keys);
+    let mut names = sizes.iter().flat_map(|size| named("", size));
     let is_said = args.model.from.is_some()
         || args.data.file.is_none()
-        || names.any(|name| overrides.get(name).is_some());
+        || names.any(|(name, _)| {
+            let pointer = format!("/{}", name.replace('.', "/"));
+            overrides.pointer(&pointer).is_some()
+        });
     let declared = sizes.iter().filter(|_| !is_said).cloned().map(Some);
     declared.chain([None]).collect()
 }
@@ -173,10 +175,26 @@ pub fn check_steps(run: &Run, data: &Molecules, in_time: Option<f64>) -> Option<
 
 fn with(overrides: &Value, size: &Value) -> Value {
     let mut overrides = overrides.clone();
-    for (name, value) in size.as_object().into_iter().flatten() {
-        overrides[name] = value.clone();
+    if let Value::Object(size) = size.clone() {
+        merge(&mut overrides, size);
     }
     overrides
+}
+
+/// The parameters of a size that are in no group, or in one of `group`, each by its dotted name.
+fn named(group: &str, params: &Value) -> Vec<(String, Value)> {
+    let params = params.as_object().into_iter().flatten();
+    let named = params.flat_map(|(name, value)| {
+        let name = match group {
+            "" => name.clone(),
+            group => format!("{group}.{name}"),
+        };
+        match value {
+            Value::Object(_) => named(&name, value),
+            value => vec![(name, value.clone())],
+        }
+    });
+    named.collect()
 }
 
 impl Cost {

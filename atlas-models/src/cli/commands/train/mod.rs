@@ -14,11 +14,13 @@ use serde_json::{Value, json};
 
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
+use crate::cli::prior;
 use crate::cli::terminal::text::{clock, count, grouped};
 use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output};
 use crate::cli::training_note::{headline, molecules_of, scores_json};
-use crate::models::MoleculeAutoencoder;
+use crate::models::{COMPONENTS, MoleculeAutoencoder, PRIOR};
+use atlas_core::Bundle;
 use atlas_core::train::{self, Outcome, Stopped};
 use observer::{SavedEpoch, TrainingObserver};
 use plan::{Plan, Resumed};
@@ -66,14 +68,27 @@ pub fn run(args: &Args, models: &Models) -> Result {
     if !plan.out.exists() {
         model.snapshot()?.save(&plan.out)?;
     }
+    drop(model);
+    fit_prior(&plan, models)?;
     if args.json {
-        return output::print_json_line(&summary(&plan, &*model, &outcome, &saved)?);
+        return output::print_json_line(&summary(&plan, &outcome, &saved)?);
     }
     let held_out = saved.held_out.as_ref();
     let held_out = held_out.map_or("no molecules held out".to_owned(), |scores| {
         headline(scores, saved.of_held_out_blocks.as_ref())
     });
     output::print(&format!("{bundle}: {held_out}\n"))
+}
+
+/// Fits the prior to what was trained on, if the model has one that can be.
+fn fit_prior(plan: &Plan, models: &Models) -> Result {
+    let bundle = Bundle::open(&plan.out)?;
+    if bundle.params().get(PRIOR.0).is_none() || plan.training.len() < 2 {
+        return Ok(());
+    }
+    let (place, seed) = (plan.out.as_path(), plan.settings.seed);
+    prior::fit(models, [place; 2], &plan.training, &COMPONENTS, seed)?;
+    Ok(())
 }
 
 /// Says what is about to happen.
@@ -136,16 +151,12 @@ fn interrupted(plan: &Plan, outcome: &Outcome, saved: Option<SavedEpoch>) -> Str
     )
 }
 
-fn summary(
-    plan: &Plan,
-    model: &dyn MoleculeAutoencoder,
-    outcome: &Outcome,
-    saved: &SavedEpoch,
-) -> Result<Value> {
+fn summary(plan: &Plan, outcome: &Outcome, saved: &SavedEpoch) -> Result<Value> {
+    let bundle = Bundle::open(&plan.out)?;
     Ok(json!({
         "bundle": path_json(&plan.out),
-        "model": model.name(),
-        "digest": model.digest()?,
+        "model": bundle.model(),
+        "digest": bundle.digest(),
         "data": plan.trained_on.data,
         "stopped": outcome.stopped,
         "epochs": outcome.epochs,

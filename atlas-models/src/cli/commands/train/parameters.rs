@@ -1,16 +1,19 @@
 //! The parameters of the model to train: its defaults, what the command gives, what the data say.
 
+use std::str::FromStr;
+
 use atlas_core::params::Schema;
-use atlas_core::{Growth, RegisteredModel};
+use atlas_core::{Growth, RegisteredModel, Result};
 use serde_json::{Value, json};
 
 use super::Args;
 use super::settings::{Settings, add_difference};
+use crate::chem::{Notation, Spelling};
 use crate::cli::limits;
 use crate::cli::problems::Problems;
 use crate::cli::terminal::text::count;
-use crate::data::Molecules;
-use crate::models::{self, EMBEDDING_SIZE, LONGEST, MoleculeAutoencoder, VOCABULARY};
+use crate::data::{Molecules, TokensInUse};
+use crate::models::{self, LONGEST, MoleculeAutoencoder, TOKENS, VOCABULARY};
 
 /// What a model is created with.
 pub struct Parameters {
@@ -53,20 +56,23 @@ impl Parameters {
             notes: Vec::new(),
         };
         let known = tokens(&of_source);
+        let spelt = Spelt::of(&schema.complete(&new.overrides)[TOKENS]);
+        let in_use = data.and_then(|data| problems.take(spelt.tokens(data)));
         let is_vocabulary_given = new.overrides.get(VOCABULARY).is_some();
         let mut is_usable = true;
         if schema.field(VOCABULARY).is_some() {
             if !is_vocabulary_given {
-                new.take_tokens(&known, data, problems);
-            } else if let Some(data) = data.filter(|_| !settings.skip_invalid) {
+                new.take_tokens(&known, in_use.as_ref());
+            } else if let (Some(data), Some(in_use)) = (data, &in_use)
+                && !settings.skip_invalid
+            {
                 let given = tokens(&new.overrides);
-                is_usable = problems
-                    .take(limits::check_vocabulary(&given, data))
-                    .is_some();
+                let checked = limits::check_vocabulary(&given, data, in_use, spelt.notation);
+                is_usable = problems.take(checked).is_some();
             }
-            new.grow(&known, &schema, problems);
+            new.grow(&known, problems);
         }
-        new.make_room(&of_source, &schema, data);
+        new.make_room(&of_source, &schema, in_use.as_ref());
         let checked = schema.check_overrides(&new.overrides);
         let found = checked
             .as_ref()
@@ -83,9 +89,8 @@ impl Parameters {
     }
 
     /// Takes the tokens of the model that this one starts from, and after them those of the data.
-    fn take_tokens(&mut self, known: &[&str], data: Option<&Molecules>, problems: &mut Problems) {
-        let of_data = data.and_then(|data| problems.take(data.vocabulary()));
-        let mut added = of_data.unwrap_or_default();
+    fn take_tokens(&mut self, known: &[&str], in_use: Option<&TokensInUse>) {
+        let mut added = in_use.map_or_else(Vec::new, |in_use| in_use.vocabulary.clone());
         added.retain(|token| !known.contains(&token.as_str()));
         if known.is_empty() && added.is_empty() {
             return;
@@ -102,8 +107,8 @@ impl Parameters {
         self.overrides[VOCABULARY] = json!(known.chain(added).collect::<Vec<_>>());
     }
 
-    /// Notes how the vocabulary has grown. Old tokens keep their ids, and embeddings their width.
-    fn grow(&mut self, known: &[&str], schema: &Schema, problems: &mut Problems) {
+    /// Notes how the vocabulary has grown. Old tokens keep their ids.
+    fn grow(&mut self, known: &[&str], problems: &mut Problems) {
         let new = tokens(&self.overrides);
         if known.is_empty() || new.is_empty() {
             return;
@@ -116,16 +121,12 @@ impl Parameters {
         let (from, to) = (known.len(), new.len());
         if to > from {
             self.growth = Some(Growth { from, to });
-            let is_by_tokens = schema.complete(&self.overrides)[EMBEDDING_SIZE].is_null();
-            if schema.field(EMBEDDING_SIZE).is_some() && is_by_tokens {
-                self.overrides[EMBEDDING_SIZE] = json!(from);
-            }
         }
     }
 
     /// Makes the model write molecules as long as those of the data, unless the command says how
     /// long they may be.
-    fn make_room(&mut self, of_source: &Value, schema: &Schema, data: Option<&Molecules>) {
+    fn make_room(&mut self, of_source: &Value, schema: &Schema, in_use: Option<&TokensInUse>) {
         let Some(field) = schema.field(LONGEST) else {
             return;
         };
@@ -134,7 +135,7 @@ impl Parameters {
         }
         let of_source = of_source.get(LONGEST).and_then(Value::as_u64);
         let usual = of_source.or_else(|| field.default().and_then(Value::as_u64));
-        let needed = data.map_or(0, |data| data.longest() as u64);
+        let needed = in_use.map_or(0, |in_use| in_use.longest as u64);
         if let Some(usual) = usual.filter(|usual| *usual < needed) {
             self.overrides[LONGEST] = json!(needed);
             self.notes.push(format!(
@@ -144,6 +145,31 @@ impl Parameters {
             self.overrides[LONGEST] = json!(longest);
         }
     }
+}
+
+/// How a model reads and writes molecules as tokens.
+struct Spelt {
+    notation: Notation,
+    spellings: [Spelling; 3],
+}
+
+impl Spelt {
+    /// By the parameters of [`TOKENS`]; what is malformed is reported with the others.
+    fn of(params: &Value) -> Self {
+        let spelling = |name: &str| choice(&params[name]).unwrap_or(Spelling::AsGiven);
+        Self {
+            notation: choice(&params["notation"]).unwrap_or(Notation::Atoms),
+            spellings: [Spelling::AsGiven, spelling("read"), spelling("write")],
+        }
+    }
+
+    fn tokens(&self, data: &Molecules) -> Result<TokensInUse> {
+        data.tokens(self.notation, &self.spellings)
+    }
+}
+
+fn choice<T: FromStr>(value: &Value) -> Option<T> {
+    value.as_str()?.parse().ok()
 }
 
 /// The vocabulary among parameters.

@@ -96,7 +96,7 @@ impl EventFile {
     }
 
     /// Adds what the run depends on, for the tab HPARAMS: every member of an object, those of nested
-    /// objects under names such as `model.latent_size`. A `null` is left out, and an array is shown
+    /// objects under names such as `model.latent.size`. A `null` is left out, and an array is shown
     /// as JSON.
     ///
     /// # Errors

@@ -1,0 +1,382 @@
+//! [`Mixture`]: a density that is fitted to the latents of molecules, to draw new ones from.
+
+use atlas_core::{Draws, Error, Result};
+use candle_core::{D, DType, Device, Tensor};
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+/// A mixture of normal distributions with full covariances.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mixture {
+    /// Dimensions of a latent.
+    pub latent: usize,
+    /// The share of each component; together 1.
+    pub weights: Vec<f64>,
+    /// `[components, latent]`, row by row.
+    pub means: Vec<f64>,
+    /// The lower triangular factor of each covariance, `[components, latent, latent]`.
+    pub factors: Vec<f64>,
+}
+
+/// What a fit found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// The mixture that is likeliest to give latents that it was not fitted to; `None` if the
+    /// standard normal is.
+    pub mixture: Option<Mixture>,
+    /// What was tried, in this order.
+    pub tried: Vec<Candidate>,
+    /// Latents that were fitted to.
+    pub fitted: usize,
+    /// Latents that were held out.
+    pub held_out: usize,
+}
+
+/// A mixture that a fit tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// Its components; 0 is the standard normal.
+    pub components: usize,
+    /// The mean logarithm of its density, in nats, at latents that were held out.
+    pub log_likelihood: f64,
+}
+
+/// Numbers of components that a fit tries unless it is told others: 1 is a normal distribution.
+pub const COMPONENTS: [usize; 6] = [1, 10, 20, 50, 100, 200];
+
+/// The most latents that are fitted to and held out; more hardly change what is found.
+const MOST: [usize; 2] = [20_000, 2_000];
+/// The fewest latents for each component.
+const LATENTS_PER_COMPONENT: usize = 10;
+/// The most rounds of expectation and maximisation, and the gain in nats that ends them.
+const ROUNDS: usize = 40;
+const GAIN: f64 = 0.01;
+
+impl Mixture {
+    /// Fits mixtures of several sizes to latents `[molecules, latent]`, and takes the one under
+    /// which a tenth of them, which are held out, is likeliest (as in RAE, Ghosh et al. 2020).
+    ///
+    /// Latents are whitened, each mixture is started at latents that `seed` draws and improved by
+    /// expectation and maximisation (Dempster et al. 1977), with covariances shrunk as by one more
+    /// latent for each dimension whose covariance is that of all. Numbers of components are tried in
+    /// the given order until one is worse than the one before.
+    ///
+    /// # Errors
+    /// If there are fewer than two latents, or they are not finite.
+    pub fn fit(latents: &Tensor, components: &[usize], seed: u64) -> Result<Fit> {
+        let latents = latents.detach().to_device(&Device::Cpu)?;
+        let latents = latents.to_dtype(DType::F32)?;
+        let (count, width) = latents.dims2()?;
+        if count < 2 {
+            return Err(Error::new(format_args!(
+                "no density can be fitted to {count} latents"
+            )));
+        }
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let held_out = (count / 10).clamp(1, MOST[1]);
+        let fitted = (count - held_out).min(MOST[0]);
+        let drawn = index::sample(&mut generator, count, held_out + fitted).into_vec();
+        let drawn: Vec<u32> = drawn.into_iter().map(|index| index as u32).collect();
+        let rows = |indices: &[u32]| latents.index_select(&Tensor::new(indices, &Device::Cpu)?, 0);
+        let (test, train) = (rows(&drawn[..held_out])?, rows(&drawn[held_out..])?);
+
+        let whitening = Whitening::of(&train)?;
+        let (test_white, train_white) = (whitening.apply(&test)?, whitening.apply(&train)?);
+        let standard = standard_log_density(&test)?;
+        let mut tried = vec![Candidate {
+            components: 0,
+            log_likelihood: standard,
+        }];
+        let mut best: Option<(f64, White)> = None;
+        for &components in components {
+            if components == 0 || components * LATENTS_PER_COMPONENT > fitted {
+                continue;
+            }
+            let mixture = White::fit(&train_white, components, &mut generator)?;
+            let likelihood = mixture.log_density(&test_white)?.1 - whitening.log_determinant;
+            tried.push(Candidate {
+                components,
+                log_likelihood: likelihood,
+            });
+            if best.as_ref().is_some_and(|(other, _)| likelihood <= *other) {
+                break;
+            }
+            best = Some((likelihood, mixture));
+        }
+        let best = best.filter(|(likelihood, _)| *likelihood > standard);
+        Ok(Fit {
+            mixture: best.map(|(_, mixture)| whitening.colour(&mixture, width)),
+            tried,
+            fitted,
+            held_out,
+        })
+    }
+
+    /// The number of components.
+    pub fn components(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Draws latents, `[count, latent]`, in `f32` on the CPU: one for each draw.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn draw(&self, draws: Draws, count: usize) -> Result<Tensor> {
+        let width = self.latent;
+        // The first number of a draw chooses the component.
+        let normal = draws.normal(count, width + 1)?.to_vec2::<f32>()?;
+        let mut latents = Vec::with_capacity(count * width);
+        for numbers in normal {
+            let component = self.component(standard_normal_cdf(f64::from(numbers[0])));
+            let factor = &self.factors[component * width * width..][..width * width];
+            for dimension in 0..width {
+                let row = &factor[dimension * width..][..=dimension];
+                let noise = row.iter().zip(&numbers[1..]);
+                let moved: f64 = noise
+                    .map(|(factor, number)| factor * f64::from(*number))
+                    .sum();
+                latents.push((self.means[component * width + dimension] + moved) as f32);
+            }
+        }
+        Ok(Tensor::from_vec(latents, (count, width), &Device::Cpu)?)
+    }
+
+    /// The component at this share of all.
+    fn component(&self, share: f64) -> usize {
+        let mut left = share * self.weights.iter().sum::<f64>();
+        let found = self.weights.iter().position(|weight| {
+            left -= weight;
+            left < 0.0
+        });
+        found.unwrap_or(self.weights.len() - 1)
+    }
+}
+
+/// The share of a standard normal distribution below `x`.
+fn standard_normal_cdf(x: f64) -> f64 {
+    0.5 * libm::erfc(-x / std::f64::consts::SQRT_2)
+}
+
+/// The mean logarithm of the standard normal density at latents.
+fn standard_log_density(latents: &Tensor) -> Result<f64> {
+    let (count, width) = latents.dims2()?;
+    let squares = latents.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+    let squares = squares.to_scalar::<f64>()? / count as f64;
+    Ok(-0.5 * (squares + width as f64 * (2.0 * std::f64::consts::PI).ln()))
+}
+
+/// The affine map under which latents have mean zero and the identity as covariance.
+struct Whitening {
+    mean: Vec<f64>,
+    /// The lower triangular factor of the covariance.
+    factor: Vec<f64>,
+    /// Its inverse.
+    inverse: Vec<f64>,
+    log_determinant: f64,
+}
+
+impl Whitening {
+    fn of(latents: &Tensor) -> Result<Self> {
+        let (count, width) = latents.dims2()?;
+        let latents = latents.to_dtype(DType::F64)?;
+        let mean = latents.mean(0)?;
+        let centred = latents.broadcast_sub(&mean)?;
+        let covariance = (centred.t()?.matmul(&centred)? / count as f64)?;
+        let mut covariance = covariance.flatten_all()?.to_vec1::<f64>()?;
+        // A dimension that hardly varies would be divided by next to nothing.
+        let mean_variance =
+            (0..width).map(|i| covariance[i * width + i]).sum::<f64>() / width as f64;
+        for dimension in 0..width {
+            covariance[dimension * width + dimension] += 1e-6 * mean_variance + f64::MIN_POSITIVE;
+        }
+        let factor = cholesky(covariance, width)?;
+        Ok(Self {
+            mean: mean.to_vec1()?,
+            inverse: invert(&factor, width),
+            log_determinant: log_determinant(&factor, width),
+            factor,
+        })
+    }
+
+    fn apply(&self, latents: &Tensor) -> Result<Tensor> {
+        let width = self.mean.len();
+        let mean = Tensor::from_slice(&self.mean, width, &Device::Cpu)?;
+        let inverse = Tensor::from_slice(&self.inverse, (width, width), &Device::Cpu)?;
+        let centred = latents.to_dtype(DType::F64)?.broadcast_sub(&mean)?;
+        Ok(centred.matmul(&inverse.t()?)?.to_dtype(DType::F32)?)
+    }
+
+    /// The mixture of latents as they were.
+    fn colour(&self, mixture: &White, width: usize) -> Mixture {
+        let mut means = Vec::with_capacity(mixture.means.len());
+        let mut factors = Vec::with_capacity(mixture.factors.len());
+        for mean in mixture.means.chunks(width) {
+            let moved = self.factor.chunks(width).zip(&self.mean);
+            means.extend(moved.map(|(row, own)| own + dot(row, mean)));
+        }
+        for factor in mixture.factors.chunks(width * width) {
+            factors.extend(multiply_lower(&self.factor, factor, width));
+        }
+        Mixture {
+            latent: width,
+            weights: mixture.weights.clone(),
+            means,
+            factors,
+        }
+    }
+}
+
+/// A mixture in whitened latents.
+struct White {
+    weights: Vec<f64>,
+    means: Vec<f64>,
+    factors: Vec<f64>,
+}
+
+impl White {
+    fn fit(latents: &Tensor, components: usize, generator: &mut ChaCha8Rng) -> Result<Self> {
+        let (count, width) = latents.dims2()?;
+        let starts = index::sample(generator, count, components).into_vec();
+        let rows = latents.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let identity = (0..width * width).map(|i| f64::from(u8::from(i % (width + 1) == 0)));
+        let identity: Vec<f64> = identity.collect();
+        let mut mixture = Self {
+            weights: vec![1.0 / components as f64; components],
+            means: starts
+                .iter()
+                .flat_map(|&start| rows[start].clone())
+                .collect(),
+            factors: identity.repeat(components),
+        };
+        let mut before = f64::NEG_INFINITY;
+        for _ in 0..ROUNDS {
+            let (shares, likelihood) = mixture.log_density(latents)?;
+            mixture.maximise(latents, &shares)?;
+            if likelihood - before < GAIN && before.is_finite() {
+                break;
+            }
+            before = likelihood;
+        }
+        Ok(mixture)
+    }
+
+    /// The share of each component in each latent, `[latents, components]`, and the mean logarithm
+    /// of the density.
+    fn log_density(&self, latents: &Tensor) -> Result<(Tensor, f64)> {
+        let (_, width) = latents.dims2()?;
+        let mut columns = Vec::with_capacity(self.weights.len());
+        for (index, &weight) in self.weights.iter().enumerate() {
+            let factor = &self.factors[index * width * width..][..width * width];
+            let inverse: Vec<f32> = invert(factor, width).iter().map(|&x| x as f32).collect();
+            let inverse = Tensor::from_vec(inverse, (width, width), &Device::Cpu)?;
+            let mean: Vec<f32> = self.means[index * width..][..width]
+                .iter()
+                .map(|&x| x as f32)
+                .collect();
+            let mean = Tensor::from_vec(mean, width, &Device::Cpu)?;
+            let white = latents.broadcast_sub(&mean)?.matmul(&inverse.t()?)?;
+            let constant = weight.ln()
+                - log_determinant(factor, width)
+                - 0.5 * width as f64 * (2.0 * std::f64::consts::PI).ln();
+            columns.push(((white.sqr()?.sum(D::Minus1)? * -0.5)? + constant)?);
+        }
+        let logarithms = Tensor::stack(&columns, 1)?;
+        let total = logarithms.log_sum_exp(1)?;
+        let shares = logarithms.broadcast_sub(&total.unsqueeze(1)?)?.exp()?;
+        let mean = total.to_dtype(DType::F64)?.mean_all()?.to_scalar::<f64>()?;
+        if !mean.is_finite() {
+            return Err(Error::new("the latents are not finite numbers"));
+        }
+        Ok((shares, mean))
+    }
+
+    /// Moves the components to the latents that they have shares in.
+    fn maximise(&mut self, latents: &Tensor, shares: &Tensor) -> Result<()> {
+        let (count, width) = latents.dims2()?;
+        let prior = width as f64;
+        for index in 0..self.weights.len() {
+            let share = shares.narrow(1, index, 1)?;
+            let total = f64::from(share.sum_all()?.to_scalar::<f32>()?);
+            self.weights[index] = (total + 1e-10) / count as f64;
+            let weighted = latents.broadcast_mul(&share)?;
+            let mean = (weighted.sum(0)?.to_dtype(DType::F64)? / (total + 1e-10))?;
+            let centred = latents.broadcast_sub(&mean.to_dtype(DType::F32)?)?;
+            let scatter = centred
+                .broadcast_mul(&share)?
+                .t()?
+                .matmul(&centred)?
+                .to_dtype(DType::F64)?;
+            let mut covariance = scatter.flatten_all()?.to_vec1::<f64>()?;
+            for (at, element) in covariance.iter_mut().enumerate() {
+                let identity = f64::from(u8::from(at % (width + 1) == 0));
+                *element = (*element + prior * identity) / (total + prior);
+            }
+            self.means[index * width..][..width].copy_from_slice(&mean.to_vec1::<f64>()?);
+            self.factors[index * width * width..][..width * width]
+                .copy_from_slice(&cholesky(covariance, width)?);
+        }
+        let sum: f64 = self.weights.iter().sum();
+        self.weights.iter_mut().for_each(|weight| *weight /= sum);
+        Ok(())
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The lower triangular factor of a symmetric matrix `[width, width]`.
+fn cholesky(mut matrix: Vec<f64>, width: usize) -> Result<Vec<f64>> {
+    for row in 0..width {
+        for column in 0..=row {
+            let before = dot(
+                &matrix[row * width..][..column],
+                &matrix[column * width..][..column],
+            );
+            let left = matrix[row * width + column] - before;
+            matrix[row * width + column] = if row > column {
+                left / matrix[column * width + column]
+            } else if left > 0.0 {
+                left.sqrt()
+            } else {
+                return Err(Error::new("the latents are not finite numbers"));
+            };
+        }
+        matrix[row * width + row + 1..(row + 1) * width].fill(0.0);
+    }
+    Ok(matrix)
+}
+
+/// The inverse of a lower triangular matrix.
+fn invert(factor: &[f64], width: usize) -> Vec<f64> {
+    let mut inverse = vec![0.0; width * width];
+    for column in 0..width {
+        for row in column..width {
+            let identity = f64::from(u8::from(row == column));
+            let before: f64 = (column..row)
+                .map(|i| factor[row * width + i] * inverse[i * width + column])
+                .sum();
+            inverse[row * width + column] = (identity - before) / factor[row * width + row];
+        }
+    }
+    inverse
+}
+
+fn log_determinant(factor: &[f64], width: usize) -> f64 {
+    (0..width).map(|i| factor[i * width + i].ln()).sum()
+}
+
+/// The product of two lower triangular matrices.
+fn multiply_lower(a: &[f64], b: &[f64], width: usize) -> Vec<f64> {
+    let mut product = vec![0.0; width * width];
+    for row in 0..width {
+        for column in 0..=row {
+            product[row * width + column] = (column..=row)
+                .map(|i| a[row * width + i] * b[i * width + column])
+                .sum();
+        }
+    }
+    product
+}
