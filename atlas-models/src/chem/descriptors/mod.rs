@@ -28,12 +28,12 @@ mod fingerprint;
 mod synthetic_accessibility;
 
 use chematic_chem::{logp_crippen, qed, rdkit_molecular_weight, rdkit_num_rings};
-use chematic_fp::{RdkitMorganConfig, RdkitMorganFpSize, rdkit_morgan_fingerprint};
 use chematic_smiles::{rdkit_murcko_scaffold, rdkit_parsed_molecule};
 
 pub use fingerprint::Fingerprint;
+use fingerprint::{morgan, unexamined};
 
-use super::error::{Error, Result};
+use super::error::Result;
 use super::grammar;
 use super::validity::{canonical_of, graph, into_error};
 
@@ -74,13 +74,7 @@ impl Descriptors {
     pub fn of(smiles: &str) -> Result<Self> {
         grammar::check(smiles)?;
         let molecule = graph(smiles)?;
-        let unexamined =
-            |why: &dyn std::fmt::Display| Error::chemistry(format!("it cannot be examined: {why}"));
-        let config = RdkitMorganConfig {
-            fp_size: RdkitMorganFpSize::B1024,
-            ..RdkitMorganConfig::default()
-        };
-        let morgan = rdkit_morgan_fingerprint(&molecule, &config).map_err(|e| unexamined(&e))?;
+        let morgan = morgan(&molecule)?;
         let mut environments: Vec<(u32, u32)> = morgan.sparse_counts.into_iter().collect();
         environments.sort_unstable();
 
@@ -88,8 +82,8 @@ impl Descriptors {
         let has_rings = !scaffold.is_empty() && rdkit_num_rings(&graph(&scaffold)?) >= MIN_RINGS;
 
         let sanitized = rdkit_parsed_molecule(&molecule)
-            .ok_or_else(|| unexamined(&"it has hydrogen atoms of its own"))?;
-        let cut = brics::cut(&sanitized).map_err(|e| unexamined(&e))?;
+            .ok_or_else(|| unexamined("it has hydrogen atoms of its own"))?;
+        let cut = brics::cut(&sanitized).map_err(unexamined)?;
         let mut fragments: Vec<String> =
             canonical_of(&cut)?.split('.').map(str::to_owned).collect();
         fragments.sort_unstable();
