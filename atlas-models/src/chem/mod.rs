@@ -1,5 +1,5 @@
 //! Molecules as text: SMILES strings, their tokens and vocabularies, whether a
-//! string is a possible molecule, and a built-in set of molecules.
+//! string is a possible molecule, what describes one, and a built-in set of molecules.
 //!
 //! ```
 //! use atlas_models::chem::{Notation, Smiles, Vocabulary, canonical, is_valid};
@@ -16,6 +16,7 @@
 //! ```
 
 mod bracket;
+mod descriptors;
 mod error;
 mod grammar;
 mod graph;
@@ -28,6 +29,7 @@ mod standardise;
 mod validity;
 mod vocabulary;
 
+pub use descriptors::{Descriptors, Fingerprint};
 pub use error::{Error, Result};
 pub use graph::MolecularGraph;
 pub(crate) use lexer::is_single_token;

@@ -5,13 +5,14 @@ use atlas_core::{Decoder, Encoder, Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::estimate::{Estimate, Ratio};
 use crate::chem::{self, Lexer, Smiles};
 
 /// Molecules that are encoded and decoded at a time.
 const BATCH: usize = 256;
 
 /// What became of molecules that were encoded, and decoded from the mean of their latents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reconstruction {
     /// Molecules that were tried.
     pub molecules: usize,
@@ -25,6 +26,12 @@ pub struct Reconstruction {
     pub tokens: usize,
     /// Those of them that came back in their place.
     pub tokens_right: usize,
+    /// The same by molecules, for an interval.
+    #[serde(default)]
+    tokens_of_molecules: Ratio,
+    /// Of those that came back as another valid molecule, how alike the two are.
+    #[serde(default)]
+    failures: Ratio,
 }
 
 impl Reconstruction {
@@ -48,6 +55,20 @@ impl Reconstruction {
         share(self.tokens_right, self.tokens)
     }
 
+    /// The mean [similarity](chem::similarity) of the molecules that came back as another valid
+    /// molecule, and of what they came back as; `None` if there are none.
+    pub fn failure_similarity(&self) -> Option<Estimate> {
+        let mean = self.failures.estimate()?;
+        Some(mean.within(0.0, 1.0))
+    }
+
+    /// [`token_share`](Self::token_share) with an interval that knows that the tokens of a molecule
+    /// are not independent.
+    pub fn token_estimate(&self) -> Option<Estimate> {
+        let share = self.tokens_of_molecules.estimate()?;
+        Some(share.within(0.0, 1.0))
+    }
+
     fn add(&mut self, molecule: &Reconstructed<'_>) {
         let Reconstructed {
             original, decoded, ..
@@ -56,17 +77,23 @@ impl Reconstruction {
         self.exact += usize::from(molecule.is_exact());
         self.valid += usize::from(molecule.valid);
         self.canonical += usize::from(molecule.same);
-        let mut tokens = Lexer::new(decoded).map_while(|token| token.ok());
-        for token in original.tokens() {
-            self.tokens += 1;
-            self.tokens_right +=
-                usize::from(tokens.next().is_some_and(|decoded| decoded.text == token));
+        if let (false, Some(similarity)) = (molecule.same, molecule.similarity) {
+            self.failures.add(similarity, 1.0);
         }
+        let mut decoded = Lexer::new(decoded).map_while(|token| token.ok());
+        let (mut tokens, mut right) = (0, 0);
+        for token in original.tokens() {
+            tokens += 1;
+            right += usize::from(decoded.next().is_some_and(|decoded| decoded.text == token));
+        }
+        self.tokens += tokens;
+        self.tokens_right += right;
+        self.tokens_of_molecules.add(right as f64, tokens as f64);
     }
 }
 
 /// What became of one molecule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reconstructed<'a> {
     /// The molecule that was encoded.
     pub original: &'a Smiles,
@@ -76,26 +103,31 @@ pub struct Reconstructed<'a> {
     pub valid: bool,
     /// Whether it is the same molecule, in whatever spelling.
     pub same: bool,
+    /// [`chem::similarity`] of what came back; `None` if either is no valid molecule.
+    pub similarity: Option<f64>,
 }
 
 impl<'a> Reconstructed<'a> {
     fn new(original: &'a Smiles, decoded: &'a str) -> Self {
+        let valid = chem::is_valid(decoded);
+        let same = chem::is_same(original.as_str(), decoded);
+        let similarity = match (valid, same) {
+            (true, true) => Some(1.0),
+            (true, false) => chem::similarity(original.as_str(), decoded).ok(),
+            (false, _) => None,
+        };
         Self {
             original,
             decoded,
-            valid: chem::is_valid(decoded),
-            same: chem::is_same(original.as_str(), decoded),
+            valid,
+            same,
+            similarity,
         }
     }
 
     /// Whether it came back as the same string.
     pub fn is_exact(&self) -> bool {
         self.original.as_str() == self.decoded
-    }
-
-    /// [`chem::similarity`] of what came back; `None` if either is no valid molecule.
-    pub fn similarity(&self) -> Option<f64> {
-        chem::similarity(self.original.as_str(), self.decoded).ok()
     }
 }
 
@@ -179,6 +211,30 @@ mod tests {
             ),
             (0, 0, 0, 2)
         );
+    }
+
+    #[test]
+    fn only_other_valid_molecules_are_failures_that_are_compared() {
+        let result = of(&[
+            ("OCC", "CCO"),
+            ("CCO", "CC("),
+            ("CCO", "CCN"),
+            ("CCO", "CCCO"),
+        ]);
+        let similarities =
+            [("CCO", "CCN"), ("CCO", "CCCO")].map(|(a, b)| chem::similarity(a, b).unwrap());
+        let mean = result.failure_similarity().unwrap();
+        assert_eq!(mean.value, (similarities[0] + similarities[1]) / 2.0);
+        assert!(mean.low < mean.value && mean.value < mean.high && mean.high <= 1.0);
+        assert_eq!(of(&[("OCC", "CCO")]).failure_similarity(), None);
+    }
+
+    #[test]
+    fn the_interval_of_tokens_is_over_molecules() {
+        let share = of(&[("CCO", "CCO"), ("CCO", "CCN"), ("CCCl", "CC"), ("C", "")]);
+        let estimate = share.token_estimate().unwrap();
+        assert_eq!(estimate.value, share.token_share());
+        assert!(estimate.low < 0.5 && estimate.high == 1.0, "{estimate:?}");
     }
 
     #[test]

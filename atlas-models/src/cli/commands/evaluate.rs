@@ -345,7 +345,7 @@ fn cells(
     molecule: &Reconstructed<'_>,
     seen: Option<bool>,
 ) -> [String; 11] {
-    let similarity = molecule.similarity();
+    let similarity = molecule.similarity;
     [
         part.to_owned(),
         record.row.to_string(),
