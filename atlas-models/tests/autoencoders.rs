@@ -364,3 +364,38 @@ fn the_latent_of_a_graph_does_not_depend_on_the_spelling() {
         .any(|(a, b)| (a - b).abs() > 1e-4);
     assert!(apart, "another molecule has the same latent");
 }
+
+#[test]
+fn a_molecule_of_as_many_tokens_as_the_model_writes_is_known_and_a_longer_one_where_it_can_be() {
+    each(&json!({ "longest": 40 }), |name, params| {
+        let model = create(name, params, CreateOptions::new());
+        let chains = smiles(&[&"C".repeat(40), &"C".repeat(41)]);
+        assert_eq!(model.size(&chains[0]).unwrap(), 40, "{name}");
+        let loss = model.loss(&[&chains[0]], &mut Step::evaluation()).unwrap();
+        assert!(loss.total.to_scalar::<f32>().unwrap() > 0.0, "{name}");
+        let decoded = model.decode(&model.encode(&chains[..1]).unwrap()).unwrap();
+        assert!(decoded[0].len() <= 40 * 6, "{name}: {}", decoded[0]);
+        let longer = model.size(&chains[1]);
+        if name == "conv-vae" {
+            let error = longer.unwrap_err().to_string();
+            assert_eq!(error, "41 tokens; the model reads `longest` = 40 at most");
+        } else {
+            assert_eq!(longer.unwrap(), 41, "{name}");
+        }
+    });
+}
+
+#[test]
+fn attachment_points_are_read_and_written_as_atoms_are() {
+    each(&json!({}), |name, params| {
+        let fragments = smiles(&["*c1ccccc1", "CC(=O)N*", "*"]);
+        let vocabulary = Vocabulary::build(Notation::Atoms, &fragments).unwrap();
+        let mut params = params.clone();
+        params["vocabulary"] = json!(vocabulary.tokens());
+        let model = create(name, &params, CreateOptions::new());
+        let batch: Vec<&Smiles> = fragments.iter().collect();
+        let loss = model.loss(&batch, &mut Step::training(1)).unwrap();
+        assert!(loss.total.to_scalar::<f32>().unwrap().is_finite(), "{name}");
+        assert_eq!(model.encode(&fragments).unwrap().dims(), [3, 7], "{name}");
+    });
+}

@@ -20,33 +20,31 @@ TOKEN = re.compile(r"\[[^\]]+\]|Br|Cl|%\d\d|.")
 
 
 class Encoder(nn.Module):
-    def __init__(self, embedding, hidden, layers, latent):
+    def __init__(self, p, tokens, latent):
         super().__init__()
-        self.gru = nn.GRU(embedding, hidden, layers)
-        self.mean = nn.Linear(hidden, latent)
-        self.log_variance = nn.Linear(hidden, latent)
+        self.embedding = nn.Embedding(tokens, p["embedding_size"])
+        self.gru = nn.GRU(p["embedding_size"], p["hidden_size"], p["layers"])
+        self.mean = nn.Linear(p["hidden_size"], latent)
+        self.log_variance = nn.Linear(p["hidden_size"], latent)
 
 
 class Decoder(nn.Module):
-    def __init__(self, embedding, hidden, layers, latent, tokens):
+    def __init__(self, p, tokens, latent):
         super().__init__()
-        self.hidden = nn.Linear(latent, hidden)
-        self.gru = nn.GRU(embedding + latent, hidden, layers)
-        self.logits = nn.Linear(hidden, tokens)
+        self.embedding = nn.Embedding(tokens, p["embedding_size"])
+        self.hidden = nn.Linear(latent, p["hidden_size"])
+        self.gru = nn.GRU(p["embedding_size"] + latent, p["hidden_size"], p["layers"])
+        self.logits = nn.Linear(p["hidden_size"], tokens)
 
 
 class GruVae:
-    NETWORKS = ("embedding", "encoder", "decoder")
+    NETWORKS = ("encoder", "decoder")
 
     def __init__(self, p):
         self.vocabulary = p["vocabulary"]
-        tokens = len(self.vocabulary)
-        width = p["embedding_size"] or tokens
-        self.embedding = nn.Embedding(tokens, width)
-        self.encoder = Encoder(width, p["encoder_hidden_size"], p["encoder_layers"], p["latent_size"])
-        self.decoder = Decoder(
-            width, p["decoder_hidden_size"], p["decoder_layers"], p["latent_size"], tokens
-        )
+        tokens, latent = len(self.vocabulary), p["latent"]["size"]
+        self.encoder = Encoder(p["reader"], tokens, latent)
+        self.decoder = Decoder(p["writer"], tokens, latent)
 
     def ids(self, smiles):
         return [self.vocabulary.index(token) for token in TOKEN.findall(smiles)]
@@ -56,7 +54,7 @@ class GruVae:
         rows = []
         for molecule in molecules:
             ids = torch.tensor([START, *self.ids(molecule), END])
-            _, last = self.encoder.gru(self.embedding(ids))
+            _, last = self.encoder.gru(self.encoder.embedding(ids))
             rows.append(self.encoder.mean(last[-1]))
         return torch.stack(rows)
 
@@ -64,7 +62,7 @@ class GruVae:
         """Under the molecules' own tokens: step by step, in each the longest molecules first."""
         each = []
         for molecule, latent in zip(molecules, latents):
-            embedded = self.embedding(torch.tensor([START, *self.ids(molecule)]))
+            embedded = self.decoder.embedding(torch.tensor([START, *self.ids(molecule)]))
             inputs = torch.cat([embedded, latent.expand(len(embedded), -1)], dim=1)
             start = self.decoder.hidden(latent).expand(self.decoder.gru.num_layers, -1)
             output, _ = self.decoder.gru(inputs, start.contiguous())
@@ -99,14 +97,14 @@ def write(folder):
     torch.manual_seed(7)
     args = {
         "vocabulary": ["<pad>", "<start>", "<end>", "(", ")", "1", "=", "Br", "C", "N", "O", "[nH]", "c"],
-        "embedding_size": 5,
-        "encoder_hidden_size": 6,
-        "encoder_layers": 2,
-        "latent_size": 4,
-        "decoder_hidden_size": 7,
-        "decoder_layers": 2,
-        "dropout": 0.1,
         "longest": 20,
+        "tokens": {"notation": "atoms", "read": "as-given", "write": "as-given", "word_dropout": 0.0},
+        "reader": {
+            "embedding_size": 5, "hidden_size": 6, "layers": 2, "bidirectional": False, "dropout": 0.1
+        },
+        "latent": {"size": 4, "kind": "gaussian", "free_bits": 0.0},
+        "writer": {"embedding_size": 5, "hidden_size": 7, "layers": 2, "dropout": 0.1},
+        "prior_components": 0,
     }
     model = GruVae(args)
     folder.mkdir(exist_ok=True)

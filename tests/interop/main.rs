@@ -104,7 +104,9 @@ fn a_model_that_pytorch_saved_is_imported_and_computes_the_same() {
     let source = folder().join("gru-vae");
     let registry = models::registry();
     let known = registry.model("gru-vae").unwrap();
-    let snapshot = torch::read(&source, known.name(), known.version(), known.networks()).unwrap();
+    let networks = ["encoder", "decoder"];
+    let mut snapshot = torch::read(&source, known.name(), known.version(), &networks).unwrap();
+    models::add_standard_prior(&mut snapshot).unwrap();
     let options = LoadOptions::new().golden(false);
     let model = registry.from_snapshot(snapshot, &options).unwrap();
     let args: Value =

@@ -80,3 +80,20 @@ pub fn fit_prior(
     snapshot.golden = None;
     Ok((snapshot, fit))
 }
+
+/// Gives the snapshot of a model whose prior is the standard normal the tensors that say so, where it
+/// has none: weights from elsewhere come without a prior.
+///
+/// # Errors
+/// If there is no memory.
+pub fn add_standard_prior(snapshot: &mut Snapshot) -> Result<()> {
+    let ((parameter, network), [weights, ..]) = (PRIOR, Prior::TENSORS);
+    let is_standard = snapshot
+        .param(parameter)
+        .is_some_and(|components| components == 0);
+    if is_standard && snapshot.tensor(network, weights).is_none() {
+        let one = Tensor::ones(1, snapshot.dtype, &Device::Cpu)?;
+        snapshot.set_tensor(network, weights, one);
+    }
+    Ok(())
+}

@@ -8,7 +8,7 @@ use super::parts::{
     GruReader, GruReaderParams, GruWriter, GruWriterParams, LatentEncoder, LatentParams, Prior,
     TokenParams, check_vocabulary,
 };
-use super::{Architecture, VOCABULARY};
+use super::{Architecture, VOCABULARY, add_standard_prior};
 use crate::autoencoder;
 use crate::chem::Vocabulary;
 
@@ -120,10 +120,5 @@ fn name_parts(snapshot: &mut Snapshot) -> Result<()> {
     for network in ["encoder", "decoder"] {
         snapshot.set_tensor(network, "embedding.weight", embedding.clone());
     }
-    snapshot.set_tensor(
-        "prior",
-        "weights.values",
-        embedding.ones_like()?.get(0)?.narrow(0, 0, 1)?,
-    );
-    Ok(())
+    add_standard_prior(snapshot)
 }

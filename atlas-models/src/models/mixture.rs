@@ -380,3 +380,102 @@ fn multiply_lower(a: &[f64], b: &[f64], width: usize) -> Vec<f64> {
     }
     product
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEAN: [f32; 2] = [3.0, -1.0];
+    /// Lower triangular: the covariance is [[4, 2], [2, 1.25]].
+    const FACTOR: [[f32; 2]; 2] = [[2.0, 0.0], [1.0, 0.5]];
+
+    /// Draws of a normal distribution with this mean and factor.
+    fn normal(count: usize, seed: u64, mean: [f32; 2]) -> Tensor {
+        let noise = Draws { seed, first: 0 }.normal(count, 2).unwrap();
+        let factor = Tensor::new(&FACTOR, &Device::Cpu).unwrap();
+        let mean = Tensor::new(&mean, &Device::Cpu).unwrap();
+        let moved = noise.matmul(&factor.t().unwrap()).unwrap();
+        moved.broadcast_add(&mean).unwrap()
+    }
+
+    /// Mean, then variances and covariance.
+    fn moments(latents: &Tensor) -> [f64; 5] {
+        let rows = latents.to_vec2::<f32>().unwrap();
+        let mean_of = |value: &dyn Fn(&[f32]) -> f64| {
+            rows.iter().map(|row| value(row)).sum::<f64>() / rows.len() as f64
+        };
+        let at = |index: usize| move |row: &[f32]| f64::from(row[index]);
+        let means = [mean_of(&at(0)), mean_of(&at(1))];
+        let covariance = |a: usize, b: usize| {
+            mean_of(&move |row: &[f32]| (at(a)(row) - means[a]) * (at(b)(row) - means[b]))
+        };
+        let (x, y, both) = (covariance(0, 0), covariance(1, 1), covariance(0, 1));
+        [means[0], means[1], x, y, both]
+    }
+
+    #[test]
+    fn one_component_is_the_normal_distribution_of_the_latents() {
+        let latents = normal(20_000, 1, MEAN);
+        let fit = Mixture::fit(&latents, &[1], 0).unwrap();
+        let mixture = fit.mixture.unwrap();
+        let factor: Vec<f64> = FACTOR.iter().flatten().map(|&x| f64::from(x)).collect();
+        for (found, expected) in mixture.factors.iter().zip(factor) {
+            assert!((found - expected).abs() < 0.05, "{found} {expected}");
+        }
+        // The entropy of the distribution: the logarithm of 2πe and of the determinant of its factor.
+        let entropy = (2.0 * std::f64::consts::PI * std::f64::consts::E).ln() + 1f64.ln();
+        let found = fit.tried[1].log_likelihood;
+        assert!((found + entropy).abs() < 0.1, "{found} {entropy}");
+
+        let drawn = mixture.draw(Draws { seed: 5, first: 0 }, 20_000).unwrap();
+        for (found, expected) in moments(&drawn).into_iter().zip([3.0, -1.0, 4.0, 1.25, 2.0]) {
+            assert!((found - expected).abs() < 0.12, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn clusters_are_found_where_there_are_some() {
+        let far = [normal(3000, 1, MEAN), normal(1000, 2, [-40.0, 25.0])];
+        let latents = Tensor::cat(&far, 0).unwrap();
+        let fit = Mixture::fit(&latents, &[1, 2, 3], 0).unwrap();
+        let mixture = fit.mixture.as_ref().unwrap();
+        assert!(mixture.components() >= 2, "{:?}", fit.tried);
+        assert!(fit.tried[2].log_likelihood > fit.tried[1].log_likelihood + 0.5);
+        let drawn = mixture.draw(Draws { seed: 5, first: 0 }, 4000).unwrap();
+        let drawn = drawn.to_vec2::<f32>().unwrap();
+        let of_second = drawn.iter().filter(|row| row[0] < -20.0).count();
+        assert!((800..1200).contains(&of_second), "{of_second}");
+        let between = drawn.iter().filter(|row| (-30.0..-10.0).contains(&row[0]));
+        assert_eq!(between.count(), 0);
+    }
+
+    #[test]
+    fn a_fit_and_a_draw_depend_on_their_seeds_alone() {
+        let latents = normal(500, 1, MEAN);
+        let fit = || Mixture::fit(&latents, &[1, 5], 3).unwrap();
+        assert_eq!(fit(), fit());
+        let mixture = fit().mixture.unwrap();
+        let draw = |first, count| {
+            let drawn = mixture.draw(Draws { seed: 2, first }, count).unwrap();
+            drawn.to_vec2::<f32>().unwrap()
+        };
+        assert_eq!(draw(0, 40)[7..20], draw(7, 13));
+    }
+
+    #[test]
+    fn latents_that_the_standard_normal_describes_best_keep_it() {
+        let latents = Draws { seed: 1, first: 0 }.normal(60, 12).unwrap();
+        let fit = Mixture::fit(&latents, &[1], 0).unwrap();
+        assert_eq!(fit.mixture, None);
+    }
+
+    #[test]
+    fn too_few_latents_and_numbers_that_are_none_are_refused() {
+        let one = normal(1, 1, MEAN);
+        let error = Mixture::fit(&one, &[1], 0).unwrap_err().to_string();
+        assert_eq!(error, "no density can be fitted to 1 latents");
+        let infinite = (normal(40, 1, MEAN) * f64::INFINITY).unwrap();
+        let error = Mixture::fit(&infinite, &[1], 0).unwrap_err().to_string();
+        assert_eq!(error, "the latents are not finite numbers");
+    }
+}

@@ -23,7 +23,7 @@ use crate::nn::TokenChoice;
 #[doc(hidden)]
 pub use autoencoder::Autoencoder;
 pub use conv_vae::{ConvVae, ConvVaeParams};
-pub use fit_prior::{fit_prior, latents_of};
+pub use fit_prior::{add_standard_prior, fit_prior, latents_of};
 pub use graph_vae::{GraphVae, GraphVaeParams};
 pub use gru_translator::{GruTranslator, GruTranslatorParams};
 pub use gru_vae::{GruVae, GruVaeParams};

@@ -18,7 +18,7 @@ fn saved_by_pytorch() -> PathBuf {
 fn scene() -> Scene {
     let scene = Scene::new();
     fs::create_dir(scene.path("old")).unwrap();
-    for name in ["args.json", "embedding.pt", "encoder.pt", "decoder.pt"] {
+    for name in ["args.json", "encoder.pt", "decoder.pt"] {
         fs::copy(
             saved_by_pytorch().join(name),
             scene.path(Path::new("old").join(name)),
@@ -52,7 +52,7 @@ fn a_model_of_the_python_system_becomes_a_bundle() {
     // A bundle that is there is replaced; the text names it and its digest.
     let text = scene.atlas(IMPORT).success();
     assert!(
-        text.starts_with("bundle: gru-vae version 1, 3 networks, digest "),
+        text.starts_with("bundle: gru-vae version 2, 3 networks, digest "),
         "{text}"
     );
     assert!(
@@ -65,10 +65,7 @@ fn a_model_of_the_python_system_becomes_a_bundle() {
 fn everything_that_does_not_fit_is_listed_and_nothing_is_saved() {
     let scene = scene();
     let args = String::from_utf8(scene.read("old/args.json")).unwrap();
-    scene.write(
-        "old/args.json",
-        args.replace("\"latent_size\": 4", "\"latent_size\": 5"),
-    );
+    scene.write("old/args.json", args.replace("\"size\": 4", "\"size\": 5"));
     let error = scene.atlas(IMPORT).failure();
     for part in [
         "encoder/mean.weight",
@@ -79,10 +76,10 @@ fn everything_that_does_not_fit_is_listed_and_nothing_is_saved() {
     }
     assert!(!scene.path("bundle").exists());
 
-    scene.write("old/args.json", args.replace("latent_size", "latent_sise"));
+    scene.write("old/args.json", args.replace("\"size\"", "\"sise\""));
     let error = scene.atlas(IMPORT).failure();
     assert!(
-        error.contains("args.json") && error.contains("did you mean `latent_size`?"),
+        error.contains("args.json") && error.contains("did you mean `latent.size`?"),
         "{error}"
     );
 
@@ -168,8 +165,8 @@ fn parameters_on_the_command_line_come_after_those_of_the_file() {
         .atlas(&format!("{MAPPED} --set writer.dropout=0.25"))
         .success();
     let inspected = scene.atlas("inspect mapped --json").json();
-    assert_eq!(inspected["parameters"]["dropout"], 0.25);
-    assert_eq!(inspected["parameters"]["latent_size"], 4);
+    assert_eq!(inspected["parameters"]["writer"]["dropout"], 0.25);
+    assert_eq!(inspected["parameters"]["latent"]["size"], 4);
 }
 
 #[test]
@@ -186,9 +183,9 @@ fn what_is_wrong_with_parameters_and_with_the_mapping_is_listed_at_once() {
         .failure();
     for part in [
         "nothing was imported: 2 problems",
-        "did you mean `latent_size`?",
+        "did you mean `latent.size`?",
         "cannot import net.safetensors: 3 problems",
-        "`model.embedding.weight` = F32 [13, 5]: no rule matches it",
+        "`model.prior.weights.values` = F32 [1]: no rule matches it",
         "did you mean `encoder`?",
         "`ema.*`: it matches no tensor",
     ] {

@@ -7,6 +7,7 @@ mod import;
 mod input;
 mod inspect;
 mod interrupt;
+mod latent_space;
 mod latents;
 mod outputs;
 mod own_model;

@@ -14,6 +14,7 @@ use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 use crate::cli::terminal::values::path_json;
+use crate::models::{self, PRIOR};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +38,7 @@ stands for any text, and each rule and each tensor must be matched:
 ///
 /// Without --map, of a model that the Python system before Atlas saved: PATH is a folder that holds
 /// args.json, an object of every parameter, and for each network NAME.pt, the state_dict of its
-/// module as torch.save writes it; and nothing else.
+/// module as torch.save writes it; and nothing else. Without prior.pt the prior is the standard normal.
 ///
 /// If anything is missing, left over or of another shape or dtype, all of it is listed and nothing
 /// is saved. The files are read as data: no code in them is run. Of a PyTorch checkpoint the tensors
@@ -67,23 +68,29 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, models: &Registry<I>) -> Result {
+pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, registry: &Registry<I>) -> Result {
     Bundle::check_save_target(&args.out)?;
-    let known = models.model(&args.model).map_err(usage)?;
+    let known = registry.model(&args.model).map_err(usage)?;
     let mut snapshot = match &args.map {
         Some(map) => mapped(args, map, known)?,
-        None => torch::read(&args.path, known.name(), known.version(), known.networks())?,
+        None => torch::read(
+            &args.path,
+            known.name(),
+            known.version(),
+            &networks(args, known),
+        )?,
     };
+    models::add_standard_prior(&mut snapshot)?;
     snapshot.dtype = args.dtype;
     // How the model behaved there, nobody has written down.
     let options = LoadOptions::new().golden(false);
-    let model = models.from_snapshot(snapshot, &options).map_err(|error| {
-        match (&args.map, error.is_params()) {
+    let model = registry
+        .from_snapshot(snapshot, &options)
+        .map_err(|error| match (&args.map, error.is_params()) {
             (None, true) => error.within(args.path.join("args.json").display()),
             (Some(_), true) => error,
             (_, false) => error.within(args.path.display()),
-        }
-    })?;
+        })?;
     model.snapshot()?.save(&args.out)?;
     let bundle = Bundle::open(&args.out)?;
     if args.json {
@@ -104,6 +111,16 @@ pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, models: &Registry<I>) ->
         count(bundle.networks().len(), "network"),
         bundle.digest(),
     ))
+}
+
+/// The networks that the folder must hold. It may hold no prior: where it comes from, models have
+/// none.
+fn networks<I: ?Sized>(args: &Args, model: &RegisteredModel<I>) -> Vec<&'static str> {
+    let has_prior = args.path.join(format!("{}.pt", PRIOR.1)).exists();
+    let networks = model.networks().iter().copied();
+    networks
+        .filter(|network| *network != PRIOR.1 || has_prior)
+        .collect()
 }
 
 /// The snapshot of weights that a mapping names, with the parameters that the command gives.
