@@ -19,9 +19,9 @@ pub use token_model::{TransformerState, TransformerTokenModel};
 /// A stack of transformer layers, with the weights of PyTorch's `nn.TransformerEncoder` of layers
 /// with `norm_first`, and a last normalisation.
 ///
-/// `x + attention(norm1(x))`, then `x + linear2(gelu(linear1(norm2(x))))`; `gelu` is in its form with
-/// `tanh`, PyTorch's `gelu(x, approximate="tanh")`. On the CPU in `f32` and `f64` a sequence's rows are the same bits whatever
-/// else is in the batch and for any number of threads.
+/// `x + attention(norm1(x))`, then `x + linear2(gelu(linear1(norm2(x))))`; `gelu` is in its form
+/// with `tanh`, PyTorch's `gelu(x, approximate="tanh")`. On the CPU in `f32` and `f64` a sequence's
+/// rows are the same bits whatever else is in the batch and for any number of threads.
 #[derive(Debug, Clone)]
 pub struct TransformerLayers {
     layers: Vec<Layer>,
