@@ -87,10 +87,11 @@ fn registers<R: Register>(simd: Supported<R>, elements: &[R::Real]) -> [R; TURNS
     all
 }
 
-/// Replaces gradients of the units by those of their inputs.
+/// The gradients by the elements, from those by their units.
 struct GeluGradient<'a, T> {
     x: &'a [T],
-    gradient: &'a mut [T],
+    gradient: &'a [T],
+    by_x: &'a mut [T],
 }
 
 impl<T: Real> Kernel for GeluGradient<'_, T> {
@@ -102,16 +103,17 @@ impl<T: Real> Kernel for GeluGradient<'_, T> {
         let cubic = simd.splat(T::from_f64(6.0 * SLOPE * CUBIC));
         let linear = simd.splat(T::from_f64(2.0 * SLOPE));
         let one = simd.splat(T::ONE);
-        let chunks = self.x.chunks(TURNS * R::LANES);
-        for (x, gradient) in chunks.zip(self.gradient.chunks_mut(TURNS * R::LANES)) {
-            let x = registers(simd, x);
+        let size = TURNS * R::LANES;
+        let chunks = self.x.chunks(size).zip(self.gradient.chunks(size));
+        for ((x, gradient), by_x) in chunks.zip(self.by_x.chunks_mut(size)) {
+            let (x, gradient) = (registers(simd, x), registers(simd, gradient));
             let gates = sigmoid(simd, x.map(|x| doubled_argument(simd, x)));
-            let both = x.into_iter().zip(gates);
-            for ((x, gate), gradient) in both.zip(gradient.chunks_mut(R::LANES)) {
+            let all = x.into_iter().zip(gates).zip(gradient);
+            for (((x, gate), gradient), by_x) in all.zip(by_x.chunks_mut(R::LANES)) {
                 let slope = x.mul(x).mul_add(cubic, linear);
                 let from_gate = x.mul(slope).mul(gate.mul(one.sub(gate)));
                 let factor = gate.add(from_gate);
-                simd.load(gradient).mul(factor).store(gradient);
+                gradient.mul(factor).store(by_x);
             }
         }
     }
@@ -134,10 +136,11 @@ impl<T: Real> Backward for Operation<T> {
         gradient: &Tensor,
     ) -> Result<Vec<Option<Tensor>>> {
         read([&self.x, gradient], |[x, gradient]: [&[T]; 2]| {
-            let mut gradients = gradient.to_vec();
+            let mut gradients = vec![T::ZERO; gradient.len()];
             let set = InstructionSet::detect();
-            let chunks = x.par_chunks(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
-            chunks.for_each(|(x, gradient)| set.run(GeluGradient { x, gradient }));
+            let chunks = x.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK));
+            let chunks = chunks.zip(gradients.par_chunks_mut(CHUNK));
+            chunks.for_each(|((x, gradient), by_x)| set.run(GeluGradient { x, gradient, by_x }));
             let gradients = Tensor::from_vec(gradients, self.x.shape(), &Device::Cpu)?;
             Ok(vec![Some(gradients)])
         })?

@@ -9,6 +9,7 @@ use super::reduce::sum_columns;
 use super::simd::{InstructionSet, Real};
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
+use rayon::prelude::*;
 use std::marker::PhantomData;
 
 /// An affine map with the weights of PyTorch's `nn.Linear`.
@@ -95,6 +96,9 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
     }
 }
 
+/// Rows to which a thread adds the bias at a time.
+const ROWS_AT_ONCE: usize = 64;
+
 fn run<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (rows, input) = x.dims2()?;
     let (output, _) = weight.dims2()?;
@@ -108,11 +112,12 @@ fn run<T: Real>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Te
     if let Some(bias) = bias {
         inputs.push(bias);
         read([bias], |[bias]: [&[T]; 1]| {
-            for row in result.chunks_exact_mut(output.max(1)) {
+            let rows = result.par_chunks_exact_mut(output.max(1));
+            rows.with_min_len(ROWS_AT_ONCE).for_each(|row| {
                 for (element, &bias) in row.iter_mut().zip(bias) {
                     *element += bias;
                 }
-            }
+            });
         })?;
     }
     let operation = Affine::<T> {

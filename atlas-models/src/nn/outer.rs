@@ -63,7 +63,9 @@ impl<T: Real> Kernel for Outer<'_, T> {
             let strip = first..height.min(first + STRIP);
             for start in (0..depth).step_by(CHUNK) {
                 let rows = start..depth.min(start + CHUNK);
-                self.arrange(&mut arranged, &strip, &rows, block);
+                const_rows!(block in [12 11 10 9 8 7 6 5 4 3 2 1], BLOCK => {
+                    self.arrange::<BLOCK>(&mut arranged, &strip, &rows)
+                });
                 for panel in 0..self.right.width().div_ceil(PLAIN_REGISTERS * R::LANES) {
                     for column in strip.clone().step_by(block) {
                         let count = block.min(strip.end - column);
@@ -82,15 +84,18 @@ impl<T: Real> Outer<'_, T> {
     /// Copies a part of the left-hand matrix so that each block of columns is contiguous:
     /// for each block, for each row, the columns; blocks are `CHUNK` rows apart.
     #[inline(always)]
-    fn arrange(&self, to: &mut [T], strip: &Range<usize>, rows: &Range<usize>, block: usize) {
+    fn arrange<const BLOCK: usize>(&self, to: &mut [T], strip: &Range<usize>, rows: &Range<usize>) {
         for (index, row) in rows.clone().enumerate() {
-            let row = &self.left.row(row)[strip.clone()];
-            for (place, columns) in row.chunks(block).enumerate() {
-                let at = place * block * CHUNK + index * block;
-                // A loop, because a call to copy so few elements costs more than they do.
-                for (to, &from) in to[at..at + block].iter_mut().zip(columns) {
-                    *to = from;
+            let (blocks, rest) = self.left.row(row)[strip.clone()].as_chunks::<BLOCK>();
+            let at = |place: usize| place * BLOCK * CHUNK + index * BLOCK;
+            for (place, columns) in blocks.iter().enumerate() {
+                // As an array, because a call to copy so few elements costs more than they do.
+                if let Some(to) = to[at(place)..].first_chunk_mut() {
+                    *to = *columns;
                 }
+            }
+            if !rest.is_empty() {
+                to[at(blocks.len())..][..rest.len()].copy_from_slice(rest);
             }
         }
     }

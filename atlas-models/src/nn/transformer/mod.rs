@@ -19,9 +19,9 @@ pub use token_model::{TransformerState, TransformerTokenModel};
 /// A stack of transformer layers, with the weights of PyTorch's `nn.TransformerEncoder` of layers
 /// with `norm_first`, and a last normalisation.
 ///
-/// `x + attention(norm1(x))`, then `x + linear2(gelu(linear1(norm2(x))))`, with the
-/// [`gelu`] of `tanh`. On the CPU in `f32` and `f64` a sequence's rows are the same bits whatever
-/// else is in the batch and for any number of threads.
+/// `x + attention(norm1(x))`, then `x + linear2(gelu(linear1(norm2(x))))`; `gelu` is in its form
+/// with `tanh`, PyTorch's `gelu(x, approximate="tanh")`. On the CPU in `f32` and `f64` a sequence's
+/// rows are the same bits whatever else is in the batch and for any number of threads.
 #[derive(Debug, Clone)]
 pub struct TransformerLayers {
     layers: Vec<Layer>,
@@ -43,8 +43,8 @@ struct Layer {
 
 impl TransformerLayers {
     /// Takes the weights `layers.0.self_attn.in_proj_weight`, …, `norm.bias` from `vb`; those that
-    /// it makes are as PyTorch's, but for the biases, which are uniform. `feed_forward` is the
-    /// width between the two linear maps, four times `width` in the paper.
+    /// it makes are as PyTorch's, but for the bias of `out_proj`, which is uniform instead of zero.
+    /// `feed_forward` is the width between the two linear maps, four times `width` in the paper.
     ///
     /// # Errors
     ///
