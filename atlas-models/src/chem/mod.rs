@@ -18,6 +18,7 @@
 mod bracket;
 mod error;
 mod grammar;
+mod graph;
 mod lexer;
 mod library;
 mod smiles;
@@ -26,6 +27,7 @@ mod validity;
 mod vocabulary;
 
 pub use error::{Error, Result};
+pub use graph::MolecularGraph;
 pub(crate) use lexer::is_single_token;
 pub use lexer::{Lexer, Token, TokenKind};
 pub use library::{Library, molecules};
