@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn the_columns_of_fields_do_not_overlap() {
         let molecules = crate::chem::molecules().step_by(100);
-        for graph in molecules.map(|smiles| MolecularGraph::new(smiles).unwrap()) {
+        for graph in molecules.map(|smiles| MolecularGraph::new(&smiles).unwrap()) {
             for atom in graph.atoms() {
                 let mut first = 0;
                 for (&column, count) in atom.iter().zip(ATOM_CATEGORIES) {
