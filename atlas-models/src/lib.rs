@@ -7,7 +7,7 @@
 //! | [`data`] | molecules from files, splits, batches; latents in files |
 //! | [`nn`] | the recurrent kernels that the models are made of |
 //! | [`models`] | the architectures, and the [interface](models::MoleculeAutoencoder) they share |
-//! | [`metrics`] | how good a reconstruction is |
+//! | [`metrics`] | how good reconstructions, new molecules and latents are |
 //! | `cli` | the command line `atlas`, for models of one's own too |
 //!
 //! [`atlas_core::train`] trains the models.

@@ -16,6 +16,8 @@
 
 mod commands;
 mod failure;
+mod generation;
+mod latent_space;
 mod limits;
 mod model;
 mod molecules;

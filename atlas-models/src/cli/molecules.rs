@@ -32,7 +32,8 @@ pub struct RowArgs {
     /// on; none in a new training]
     #[arg(long, value_name = "WAYS")]
     pub standardise: Option<Standardise>,
-    /// Leave out, and count, rows that are not SMILES or have a token that the model does not know
+    /// Leave out, and count, rows that are not SMILES or, of molecules for the model, have a token that
+    /// it does not know
     #[arg(long)]
     pub skip_invalid: bool,
     /// Write every row that --skip-invalid leaves out, and why, to a CSV file
@@ -72,14 +73,7 @@ impl RowArgs {
         trained: Option<&Standardise>,
         model: &dyn MoleculeAutoencoder,
     ) -> Result<Molecules> {
-        let options = self.options(trained);
-        if self.standardise.is_none() && !options.standardise.is_empty() {
-            output::say(&format_args!(
-                "the molecules are drawn as those were that the bundle was trained on: {}",
-                options.standardise
-            ));
-        }
-        let mut data = read(path, options, MemoryLimit::default())?;
+        let mut data = self.read_all(path, trained)?;
         data.keep_representable(model)?;
         self.settle(&data)?;
         if data.is_empty() {
@@ -89,6 +83,18 @@ impl RowArgs {
             )));
         }
         Ok(data)
+    }
+
+    /// All molecules of a file, with the rows that are left out yet to [settle](Self::settle).
+    pub fn read_all(&self, path: &Path, trained: Option<&Standardise>) -> Result<Molecules> {
+        let options = self.options(trained);
+        if self.standardise.is_none() && !options.standardise.is_empty() {
+            output::say(&format_args!(
+                "the molecules are drawn as those were that the bundle was trained on: {}",
+                options.standardise
+            ));
+        }
+        read(path, options, MemoryLimit::default())
     }
 
     /// Reports the rows that are left out.

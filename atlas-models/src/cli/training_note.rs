@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::metrics::Reconstruction;
+use crate::metrics::{Estimate, Reconstruction};
 use atlas_core::Provenance;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -152,8 +152,22 @@ pub fn scores_json(reconstruction: &Reconstruction) -> Map<String, Value> {
         "tokens": reconstruction.tokens,
         "tokens_right": reconstruction.tokens_right,
         "token_share": reconstruction.token_share(),
+        "failure_similarity": reconstruction.failure_similarity().map(|mean| mean.value),
     });
     scores.as_object().cloned().unwrap_or_default()
+}
+
+/// Where the 95 % interval of each share begins and ends.
+pub fn intervals_json(reconstruction: &Reconstruction) -> Value {
+    let share = |part| Estimate::share(part, reconstruction.molecules);
+    let interval = |of: Option<Estimate>| of.map(|of| [of.low, of.high]);
+    json!({
+        "exact_share": interval(share(reconstruction.exact)),
+        "canonical_share": interval(share(reconstruction.canonical)),
+        "valid_share": interval(share(reconstruction.valid)),
+        "token_share": interval(reconstruction.token_estimate()),
+        "failure_similarity": interval(reconstruction.failure_similarity()),
+    })
 }
 
 /// A reconstruction in a line; then how many molecules of held-out building blocks were

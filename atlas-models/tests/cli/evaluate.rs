@@ -12,12 +12,19 @@ fn of_the_file_it_was_trained_on_the_held_out_part_is_evaluated() {
         text.starts_with("bundle on 4 held-out molecules of tiny.smi\n"),
         "{text}"
     );
-    let names: Vec<&str> = text
+    let (reconstruction, others) = text.split_once("\n\n").unwrap();
+    let names: Vec<&str> = reconstruction
         .lines()
         .skip(1)
         .map(|line| line.split_whitespace().next().unwrap())
+        .filter(|name| *name != "failures")
         .collect();
     assert_eq!(names, ["exact", "canonical", "valid", "tokens", "seen"]);
+    assert!(
+        others.starts_with("1,000 strings drawn with seed 0\n  valid "),
+        "{others}"
+    );
+    assert!(others.contains("\n\nlatents\n  active "), "{others}");
 
     let json = scene.atlas("evaluate bundle --data tiny.smi --json").json();
     assert_eq!(
@@ -106,7 +113,9 @@ fn a_bundle_of_the_built_in_molecules_needs_no_file() {
     // Molecules of held-out building blocks have figures of their own, which are the same again.
     let of_blocks = &evaluated["of_held_out_blocks"];
     assert_eq!(of_blocks["molecules"], 1000);
-    assert_eq!(of_blocks, &trained["of_held_out_blocks"]);
+    for (name, value) in trained["of_held_out_blocks"].as_object().unwrap() {
+        assert_eq!(&of_blocks[name], value, "{name}");
+    }
     let few = scene.atlas("evaluate b --limit 3 --per-molecule few.csv --json");
     assert_eq!(few.json()["of_held_out_blocks"]["molecules"], 3);
     let table = String::from_utf8(scene.read("few.csv")).unwrap();
@@ -168,4 +177,64 @@ fn without_a_file_what_it_was_trained_on_is_found_again() {
         error,
         "bundle was trained on tiny.smi, which is not here; name molecules by --data"
     );
+}
+
+#[test]
+fn figures_of_new_molecules_are_those_of_what_sample_draws() {
+    let scene = Scene::trained();
+    let evaluate = |options: &str| {
+        let command =
+            format!("evaluate bundle --data tiny.smi --all --samples 300 {options} --json");
+        scene.atlas(&command).json()
+    };
+    let found = evaluate("--seed 3");
+    let drawn = scene
+        .atlas("sample bundle -n 300 --seed 3 --reference tiny.smi --json")
+        .json();
+    let (evaluated, sampled) = (&found["generation"], &drawn["generation"]);
+    assert_eq!(evaluated["molecules"], drawn["valid"]);
+    for name in [
+        "valid",
+        "unique@1k",
+        "IntDiv",
+        "IntDiv2",
+        "SNN",
+        "Frag",
+        "logP",
+        "SA",
+        "QED",
+    ] {
+        assert_eq!(evaluated[name], sampled[name], "{name}");
+        let [low, value, high] =
+            ["low", "value", "high"].map(|member| evaluated[name][member].as_f64().unwrap());
+        assert!(low <= value && value <= high, "{name}: {evaluated}");
+    }
+    // 20 of the 24 molecules of the file were trained on.
+    let novelty = |figures: &Value| figures["novelty"]["value"].as_f64().unwrap();
+    assert!(novelty(evaluated) >= novelty(sampled));
+    assert_ne!(evaluated, &evaluate("--seed 4")["generation"]);
+    assert_eq!(found, evaluate("--seed 3"));
+}
+
+#[test]
+fn figures_of_latents_have_bounds_and_can_be_left_out() {
+    let scene = Scene::trained();
+    let found = scene
+        .atlas("evaluate bundle --data tiny.smi --all --interpolations 5 --json")
+        .json();
+    let smoothness = &found["smoothness"];
+    assert_eq!(
+        (&smoothness["pairs"], &smoothness["steps"]),
+        (&5.into(), &10.into())
+    );
+    assert!(found["kl"]["value"].as_f64() > Some(0.0), "{found}");
+    assert!(found["active_units"].as_u64() <= found["latent_size"].as_u64());
+    let exact = &found["intervals"]["exact_share"];
+    let share = found["exact_share"].as_f64().unwrap();
+    assert!(exact[0].as_f64().unwrap() <= share && share <= exact[1].as_f64().unwrap());
+
+    let without = "evaluate bundle --data tiny.smi --samples 0 --interpolations 0";
+    let none = scene.atlas(&format!("{without} --json")).json();
+    assert!(none["generation"].is_null() && none["smoothness"].is_null());
+    assert!(!scene.atlas(without).success().contains("drawn"));
 }

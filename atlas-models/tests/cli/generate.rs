@@ -124,6 +124,43 @@ fn drawing_for_what_does_not_come_ends() {
 }
 
 #[test]
+fn strings_are_compared_with_a_file_in_whatever_spelling() {
+    let scene = Scene::trained();
+    let drawn = scene.atlas("sample bundle -n 200 --json").json();
+    let valid = drawn["molecules"].as_array().unwrap().iter();
+    let valid = valid.filter(|row| row["valid"] == true);
+    let forms: HashSet<String> = valid
+        .map(|row| chem::canonical(row["smiles"].as_str().unwrap()).unwrap())
+        .collect();
+    let some = forms.iter().next().unwrap();
+    // A token that the model does not know is no reason to leave a molecule out of a reference.
+    scene.write(
+        "other.csv",
+        format!("name,smiles\nsilane,[SiH4]\none,{some}\n"),
+    );
+    let options = "sample bundle -n 200 --reference other.csv";
+    let object = scene.atlas(&format!("{options} --json")).json();
+    assert_eq!(object["reference"], "other.csv");
+    let novelty = object["generation"]["novelty"]["value"].as_f64().unwrap();
+    assert_eq!(novelty, (forms.len() - 1) as f64 / forms.len() as f64);
+    assert_eq!(object["molecules"], drawn["molecules"]);
+
+    let output = scene.atlas(options);
+    for name in [
+        "novelty", "IntDiv", "SNN", "Frag", "logP", "SA", "QED", "weight",
+    ] {
+        assert!(
+            output.stderr.contains(&format!("\n  {name} ")),
+            "{}",
+            output.stderr
+        );
+    }
+    assert_eq!(output.success().lines().count(), 200);
+    let error = scene.atlas("sample bundle --smiles-column 2").wrong_usage();
+    assert!(error.contains("--reference"), "{error}");
+}
+
+#[test]
 fn samplings_that_cannot_be_are_refused() {
     let scene = Scene::new();
     for usage in [

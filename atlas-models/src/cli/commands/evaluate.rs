@@ -1,4 +1,4 @@
-//! `atlas evaluate`: how well a model reconstructs molecules.
+//! `atlas evaluate`: how well a model reconstructs molecules, and what else it makes of its latents.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::train::RunFolder;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result, usage};
+use crate::cli::generation::{FIGURES, number_row, share_interval};
+use crate::cli::latent_space::{LatentSpace, LatentSpaceArgs};
 use crate::cli::limits;
 use crate::cli::molecules::{self, RowArgs};
 use crate::cli::output_file::OutputFile;
@@ -17,24 +19,31 @@ use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output, progress};
-use crate::cli::training_note::{TrainedOn, molecules_of, of_held_out_blocks, scores_json};
+use crate::cli::training_note::{
+    TrainedOn, intervals_json, molecules_of, of_held_out_blocks, scores_json,
+};
 use crate::data::{BUILT_IN, KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split};
-use crate::metrics::{Reconstructed, Reconstruction, reconstruction};
+use crate::metrics::{Estimate, Reconstructed, Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
 Examples:
   atlas evaluate runs/gru-vae
   atlas evaluate runs/gru-vae --data other.smi --limit 5000
-  atlas evaluate runs/gru-vae --json | jq .exact_share";
+  atlas evaluate runs/gru-vae --samples 30000 --json | jq .generation
+  atlas evaluate runs/gru-vae --samples 0 --interpolations 0 --json | jq .exact_share";
 
-/// Measure how many molecules survive encoding and decoding
+/// Measure how many molecules survive encoding and decoding, and how good new ones are
 ///
 /// Molecules that the model has seen say little. Of the molecules that a bundle was trained on, which
 /// are recognised by their digest, only those that were held out are evaluated. Of other molecules it
 /// is said how many were trained on, in whatever spelling.
+///
+/// Strings from the prior are compared with the evaluated molecules; novel are those that training
+/// did not see. What lies between the latents of molecules, and how many dimensions of a latent are
+/// used, is measured too.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{FIGURES}\n\n{EXAMPLES}"))]
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
@@ -60,8 +69,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     per_molecule: Option<PathBuf>,
     #[command(flatten)]
+    latent_space: LatentSpaceArgs,
+    #[command(flatten)]
     rows: RowArgs,
-    /// Print a JSON object with every count and share
+    /// Print a JSON object with every count, share and figure, and their intervals
     #[arg(long)]
     json: bool,
 }
@@ -126,6 +137,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     if let Some(table) = table {
         table.finish()?;
     }
+    let latent_space = LatentSpace::new(&args.latent_space, &*model, molecules, known.as_ref())?;
     if !args.json {
         let mut text = to_text(args, data.source(), &chosen, seen.as_ref(), &scores);
         if let Some(scores) = of_blocks {
@@ -135,7 +147,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
             ));
             text += &format!("\n{}", table_of(&scores).render(None));
         }
-        return output::print(&text);
+        return output::print(&(text + &latent_space.to_text()));
     }
     let mut object = json!({
         "bundle": path_json(&args.bundle),
@@ -147,11 +159,17 @@ pub fn run(args: &Args, models: &Models) -> Result {
         "trained_on": seen.map(|seen| seen.count),
     });
     if let Value::Object(members) = &mut object {
-        members.extend(scores_json(&scores));
+        let with_intervals = |scores: &Reconstruction| {
+            let mut members = scores_json(scores);
+            members.insert("intervals".to_owned(), intervals_json(scores));
+            members
+        };
+        members.extend(with_intervals(&scores));
         if let Some(scores) = &of_blocks {
-            let scores = Value::Object(scores_json(scores));
+            let scores = Value::Object(with_intervals(scores));
             members.insert("of_held_out_blocks".to_owned(), scores);
         }
+        members.extend(latent_space.to_json());
     }
     output::print_json(&object)
 }
@@ -376,51 +394,52 @@ fn to_text(
     let heading = output::heading(&format!("{} on {what}", args.bundle.display()));
     let mut table = table_of(result);
     if let Some(seen) = seen {
-        table.row(row(
-            "seen",
-            seen.count as f64 / result.molecules.max(1) as f64,
-            [seen.count, result.molecules],
-            "are molecules that training saw",
-        ));
+        let share = seen.count as f64 / result.molecules.max(1) as f64;
+        let [seen, all] = [seen.count, result.molecules].map(grouped);
+        table.row([
+            "seen".to_owned(),
+            percent(share),
+            String::new(),
+            format!("{seen} of {all} are molecules that training saw"),
+        ]);
     }
     format!("{heading}\n{}", table.render(None))
 }
 
 fn table_of(result: &Reconstruction) -> Table {
     let mut table = Table::new(&[], [1]);
-    table.row(row(
-        "exact",
-        result.exact_share(),
-        [result.exact, result.molecules],
-        "came back as the same string",
-    ));
-    table.row(row(
-        "canonical",
-        result.canonical_share(),
-        [result.canonical, result.molecules],
-        "came back as the same molecule",
-    ));
-    table.row(row(
-        "valid",
-        result.valid_share(),
-        [result.valid, result.molecules],
-        "came back as a possible molecule",
-    ));
+    for (name, part, what) in [
+        ("exact", result.exact, "came back as the same string"),
+        (
+            "canonical",
+            result.canonical,
+            "came back as the same molecule",
+        ),
+        ("valid", result.valid, "came back as a possible molecule"),
+    ] {
+        let share = Estimate::share(part, result.molecules);
+        table.row(row(name, share, [part, result.molecules], what));
+    }
     table.row(row(
         "tokens",
-        result.token_share(),
+        result.token_estimate(),
         [result.tokens_right, result.tokens],
         "tokens came back in their place",
     ));
+    if let Some(similarity) = result.failure_similarity() {
+        let others = count(result.valid - result.canonical, "molecule");
+        let what = format!("mean similarity of {others} that came back as another");
+        table.row(number_row("failures", &similarity, what));
+    }
     table
 }
 
-/// A share, of what and what of them.
-fn row(name: &str, share: f64, of: [usize; 2], what: &str) -> [String; 4] {
+/// A share, its interval, of what and what of them.
+fn row(name: &str, share: Option<Estimate>, of: [usize; 2], what: &str) -> [String; 4] {
     [
         name.to_owned(),
-        percent(share),
-        format!("{} of {}", grouped(of[0]), grouped(of[1])),
-        what.to_owned(),
+        percent(share.map_or(0.0, |share| share.value)),
+        share.as_ref().map_or(String::new(), share_interval),
+        format!("{} of {} {what}", grouped(of[0]), grouped(of[1])),
     ]
 }

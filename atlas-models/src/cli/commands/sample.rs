@@ -9,19 +9,25 @@ use serde_json::{Value, json};
 
 use crate::chem;
 use crate::cli::Models;
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
+use crate::cli::generation::{FIGURES, reference, table_of};
 use crate::cli::model::{for_model, in_line};
+use crate::cli::molecules::RowArgs;
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::values::path_json;
-use crate::cli::terminal::{output, progress};
+use crate::cli::terminal::{interrupt, output, progress};
+use crate::cli::training_note::TrainedOn;
+use crate::data::{KnownMolecules, MoleculeKey, Molecules};
+use crate::metrics::{Generation, generation};
 use crate::models::MoleculeAutoencoder;
 
 const EXAMPLES: &str = "\
 Examples:
   atlas sample runs/gru-vae -n 1000 -o new.smi
   atlas sample runs/gru-vae -n 1000 --valid --unique --seed 7
-  atlas sample runs/gru-vae -n 10 --greedy --json";
+  atlas sample runs/gru-vae -n 10 --greedy --json
+  atlas sample runs/gru-vae -n 10000 -o new.smi --reference zinc.smi";
 
 /// Molecules that are drawn at a time.
 const BATCH: usize = 512;
@@ -35,7 +41,7 @@ const PATIENCE: usize = 10_000;
 /// same, however many are drawn. An empty string is written as <empty>. A message at the end says
 /// how many are valid molecules, and how many of those are distinct.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{FIGURES}\n\n{EXAMPLES}"))]
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
@@ -61,6 +67,12 @@ pub struct Args {
     /// File to write, a string a line; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// Say also how the strings that are written compare with the molecules of FILE, and how many of
+    /// them are not in it
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    #[command(flatten)]
+    rows: RowArgs,
     /// Print a JSON object with every count and share; the strings as well, unless they go to a file
     #[arg(long)]
     json: bool,
@@ -74,21 +86,34 @@ fn temperature(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
+    if args.reference.is_none() && (args.rows.is_given() || args.rows.skip_invalid) {
+        return Err(usage(Failure::new(
+            "--smiles-column, --name-column, --standardise, --skip-invalid and --skipped say how \
+             --reference is read",
+        )));
+    }
     // The strings belong to the JSON object where that is all that is printed.
     let is_collected = args.json && args.output == Path::new("-");
     let mut output = (!is_collected)
         .then(|| OutputFile::create(&args.output))
         .transpose()?;
     let model = models.load(&args.bundle)?;
+    let known = args.reference.as_deref();
+    let known = known.map(|path| read_reference(path, &args.rows, &*model));
+    let known = known.transpose()?;
     if let Some(output) = &output {
         output.watch_interrupts()?;
     }
     let mut tally = Tally::default();
     let mut collected = Vec::new();
+    let mut compared = Vec::new();
     let bar = progress::counter(Some(args.number), "strings");
     while tally.written < args.number {
         for string in draw(&*model, args, tally.drawn)? {
             if let Some(molecule) = tally.judge(string, args) {
+                if known.is_some() {
+                    compared.push(molecule.smiles.clone());
+                }
                 match &mut output {
                     Some(output) => output.line(in_line(&molecule.smiles))?,
                     None => collected.push(molecule),
@@ -109,12 +134,47 @@ pub fn run(args: &Args, models: &Models) -> Result {
     if let Some(output) = output {
         output.finish()?;
     }
+    // The strings are written.
+    interrupt::set_waiting(true);
+    let figures = known
+        .as_ref()
+        .map(|known| compare(&compared, known, args.seed));
+    let figures = figures.transpose()?;
     if args.json {
         let collected = is_collected.then_some(collected);
-        return output::print_json(&tally.to_json(args, &model.digest()?, collected));
+        let mut object = tally.to_json(args, &model.digest()?, collected);
+        if let (Some(figures), Some(known)) = (figures, known) {
+            object["reference"] = known.source().into();
+            object["generation"] = json!(figures);
+        }
+        return output::print_json(&object);
     }
     output::say(&tally.to_text(args));
+    if let Some(figures) = figures {
+        output::say(&table_of(&figures).render(None).trim_end());
+    }
     Ok(())
+}
+
+/// The molecules that strings are compared with.
+fn read_reference(
+    path: &Path,
+    rows: &RowArgs,
+    model: &dyn MoleculeAutoencoder,
+) -> Result<Molecules> {
+    let trained = TrainedOn::of(model.provenance());
+    let trained = trained.as_ref().map(|known| &known.data.rows.standardise);
+    let data = rows.read_all(path, trained)?;
+    rows.settle(&data)?;
+    Ok(data)
+}
+
+/// What is said of strings beside the molecules of a file.
+fn compare(strings: &[String], data: &Molecules, seed: u64) -> Result<Generation> {
+    let known = KnownMolecules::new(data.keys()?);
+    let is_known = |form: &str| known.contains(MoleculeKey::of(form));
+    let reference = reference(data, usize::MAX)?;
+    Ok(generation(strings, Some(&reference), Some(&is_known), seed))
 }
 
 /// The strings of the draws from number `first` on.

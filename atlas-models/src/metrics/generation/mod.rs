@@ -38,7 +38,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Describes the molecules, in about 2 ms of a processor each. Strings that are no molecules are
+    /// Describes the molecules, in about 1 ms of a processor each. Strings that are no molecules are
     /// left out.
     pub fn new<S: AsRef<str> + Sync>(molecules: &[S]) -> Self {
         let described = molecules.par_iter();
