@@ -3,7 +3,7 @@
 use atlas_core::prelude::*;
 use atlas_core::train::{self, Run, TrainParams};
 use atlas_core::{Bundle, Registry};
-use atlas_models::chem::{Notation, Smiles, Vocabulary, canonical};
+use atlas_models::chem::{Notation, Smiles, Vocabulary, canonical, is_valid};
 use atlas_models::models::{self, MoleculeAutoencoder};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
@@ -91,6 +91,7 @@ fn variants() -> Vec<Value> {
         json!({ "latent": { "kind": "deterministic" }, "tokens": { "word_dropout": 0.3 } }),
         json!({ "latent": { "kind": "matched" }, "tokens": { "notation": "characters" } }),
         json!({ "latent": { "free_bits": 0.05 }, "tokens": { "read": "random", "write": "canonical" } }),
+        json!({ "tokens": { "notation": "selfies" } }),
     ]
 }
 
@@ -397,5 +398,18 @@ fn attachment_points_are_read_and_written_as_atoms_are() {
         let loss = model.loss(&batch, &mut Step::training(1)).unwrap();
         assert!(loss.total.to_scalar::<f32>().unwrap().is_finite(), "{name}");
         assert_eq!(model.encode(&fragments).unwrap().dims(), [3, 7], "{name}");
+    });
+}
+
+#[test]
+fn guided_strings_are_molecules() {
+    each(&json!({ "longest": 30 }), |name, params| {
+        let model = create(name, params, CreateOptions::new());
+        let draws = Draws { seed: 3, first: 0 };
+        let latents = model.prior(draws, 50).unwrap();
+        let choice = atlas_models::nn::TokenChoice::drawn(draws, 1.0);
+        let written = model.write_guided(&latents, choice).unwrap().unwrap();
+        let valid = written.iter().filter(|string| is_valid(string)).count();
+        assert!(valid >= 45, "{name}: {valid} of 50: {written:?}");
     });
 }

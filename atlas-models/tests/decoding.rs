@@ -79,6 +79,7 @@ fn decoding(choice: TokenChoice) -> Decoding<'static> {
         forbidden: &[],
         max_steps: 40,
         choice,
+        guide: None,
     }
 }
 

@@ -4,6 +4,7 @@ use atlas_core::Choice;
 
 use super::error::Result;
 use super::lexer::{self, Lexer};
+use super::selfies;
 use super::smiles::Smiles;
 
 /// What the tokens of a molecule are.
@@ -13,6 +14,9 @@ pub enum Notation {
     Atoms,
     /// SMILES by its characters.
     Characters,
+    /// The symbols of SELFIES (Krenn et al. 2020), of which every sequence is a molecule. It has no
+    /// attachment points.
+    Selfies,
 }
 
 impl Notation {
@@ -34,6 +38,15 @@ impl Notation {
             }),
             // SMILES is ASCII.
             Self::Characters => (0..text.len()).try_for_each(|at| each(at, &text[at..at + 1])),
+            Self::Selfies => {
+                let text = selfies::encode(smiles)?;
+                let mut offset = 0;
+                selfies::symbols(&text).try_for_each(|symbol| {
+                    let symbol = symbol?;
+                    offset += symbol.len();
+                    each(offset - symbol.len(), symbol)
+                })
+            }
         }
     }
 
@@ -45,6 +58,7 @@ impl Notation {
     pub(super) fn smiles(self, text: String) -> Result<String> {
         match self {
             Self::Atoms | Self::Characters => Ok(text),
+            Self::Selfies => selfies::decode(&text),
         }
     }
 
@@ -55,6 +69,20 @@ impl Notation {
                 .map_err(|error| format!("is not one SMILES token: {error}")),
             Self::Characters if token.len() == 1 && token.contains(is_character) => Ok(()),
             Self::Characters => Err("is not one character of SMILES".to_owned()),
+            Self::Selfies => {
+                let mut symbols = selfies::symbols(token);
+                let is_one = matches!(symbols.next(), Some(Ok(symbol)) if symbol == token);
+                // Every symbol by itself is a molecule, or nothing.
+                selfies::decode(token)
+                    .map_err(|error| format!("is not one SELFIES symbol: {error}"))
+                    .and_then(|_| {
+                        if is_one {
+                            Ok(())
+                        } else {
+                            Err("is not one SELFIES symbol".to_owned())
+                        }
+                    })
+            }
         }
     }
 }

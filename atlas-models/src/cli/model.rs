@@ -1,10 +1,12 @@
 //! Checks that several commands make of a model and its input.
 
-use atlas_core::{Registry, Result};
+use atlas_core::{Draws, Registry, Result};
 use candle_core::Tensor;
 
 use crate::chem::Smiles;
+use crate::cli::failure::{self, Failure};
 use crate::models::{DEFAULT_MODEL, MoleculeAutoencoder};
+use crate::nn::TokenChoice;
 
 /// The model that is trained unless another is named: this crate's own default or, where that is
 /// not registered, the only one there is.
@@ -26,6 +28,56 @@ pub const EMPTY: &str = "<empty>";
 /// A string that a model wrote, as it stands in a line.
 pub fn in_line(string: &str) -> &str {
     if string.is_empty() { EMPTY } else { string }
+}
+
+/// A density that latents are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PriorChoice {
+    /// Independent dimensions of mean 0 and variance 1.
+    Standard,
+    /// What was fitted to the latents of the training set.
+    Fitted,
+}
+
+impl PriorChoice {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Fitted => "fitted",
+        }
+    }
+}
+
+/// Latents drawn from a prior, by default the model's own, as the model takes them.
+pub fn latents(
+    model: &dyn MoleculeAutoencoder,
+    prior: Option<PriorChoice>,
+    draws: Draws,
+    count: usize,
+) -> Result<Tensor> {
+    let drawn = match prior {
+        Some(PriorChoice::Standard) => draws.normal(count, model.latent_size())?,
+        Some(PriorChoice::Fitted) | None => model.prior(draws, count)?,
+    };
+    for_model(model, &drawn)
+}
+
+/// The strings of latents, guided by the grammar.
+///
+/// # Errors
+/// If the model cannot be guided.
+pub fn write_guided(
+    model: &dyn MoleculeAutoencoder,
+    latents: &Tensor,
+    choice: TokenChoice,
+) -> failure::Result<Vec<String>> {
+    let written = model.write_guided(latents, choice).ok_or_else(|| {
+        let name = model.name();
+        Failure::new(format_args!(
+            "`{name}` cannot be guided: no grammar of its tokens is known"
+        ))
+    })?;
+    Ok(written?)
 }
 
 /// Latents as the model takes them: of its dtype, on its device.

@@ -72,3 +72,18 @@ pub fn merge(base: &mut Value, given: Map<String, Value>) {
         }
     }
 }
+
+/// Every parameter that is no group, by its dotted name.
+pub fn by_dotted_names(params: &Value) -> Vec<(String, Value)> {
+    let mut named = Vec::new();
+    for (name, value) in params.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => {
+                let members = by_dotted_names(value).into_iter();
+                named.extend(members.map(|(member, value)| (format!("{name}.{member}"), value)));
+            }
+            value => named.push((name.clone(), value.clone())),
+        }
+    }
+    named
+}

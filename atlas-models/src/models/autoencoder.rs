@@ -6,8 +6,10 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::parts::{LatentEncoder, Lesson, Prior, Reader, TokenParams, Writer};
-use crate::chem::{END, PADDING, START, Smiles, Spelling, Tokens, Vocabulary};
-use crate::nn::{Decoding, TokenChoice, softmax_cross_entropy};
+use crate::chem::{
+    END, Notation, PADDING, START, Smiles, SmilesGuide, Spelling, Tokens, Vocabulary,
+};
+use crate::nn::{Decoding, Guide, TokenChoice, softmax_cross_entropy};
 
 /// Makes a struct that names its parts a [`MoleculeAutoencoder`](crate::models::MoleculeAutoencoder).
 ///
@@ -94,7 +96,7 @@ macro_rules! autoencoder {
                     latents: &Tensor,
                     choice: TokenChoice,
                 ) -> Option<Result<Vec<String>>> {
-                    Some(self.parts().write(latents, choice, true))
+                    self.parts().write_guided(latents, choice)
                 }
             }
 
@@ -212,18 +214,34 @@ impl<R: Reader, W: Writer> Autoencoder<'_, R, W> {
                 "latents of {width} dimensions; the model's have {expected}"
             )));
         }
+        let guide = guided.then(|| SmilesGuide::new(self.vocabulary));
         let decoding = Decoding {
             begin: u32::from(START),
             end: u32::from(END),
             forbidden: &[u32::from(PADDING), u32::from(START)],
             max_steps: self.longest,
             choice,
+            guide: guide.as_ref().map(|guide| guide as &dyn Guide),
         };
         let written = self.decoder.write(&latents.detach(), &decoding)?;
         let strings = written.into_iter();
         strings
             .map(|ids| self.vocabulary.decode(ids).map_err(Error::other))
             .collect()
+    }
+
+    /// The same, guided by the grammar; `None` if the notation has none that is known.
+    pub fn write_guided(
+        &self,
+        latents: &Tensor,
+        choice: TokenChoice,
+    ) -> Option<Result<Vec<String>>> {
+        match self.vocabulary.notation() {
+            Notation::Atoms => Some(self.write(latents, choice, true)),
+            Notation::Characters => None,
+            // Every sequence is a molecule.
+            Notation::Selfies => Some(self.write(latents, choice, false)),
+        }
     }
 
     /// Tokens of a molecule, which the model is to read and to write.

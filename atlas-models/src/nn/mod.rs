@@ -42,5 +42,5 @@ pub use gru::{Gru, GruInput, GruOutput, GruState, GruTokenModel, LayerDropout};
 pub use linear::Linear;
 pub use message_passing::{GraphBatch, GraphColumns, MessagePassing};
 pub use packing::Packing;
-pub use tokens::{Decoding, TokenChoice, TokenModel, decode};
+pub use tokens::{Decoding, Guide, GuidedSequence, TokenChoice, TokenModel, decode};
 pub use transformer::{TransformerLayers, TransformerState, TransformerTokenModel};

@@ -79,7 +79,7 @@ fn everything_that_does_not_fit_is_listed_and_nothing_is_saved() {
     scene.write("old/args.json", args.replace("\"size\"", "\"sise\""));
     let error = scene.atlas(IMPORT).failure();
     assert!(
-        error.contains("args.json") && error.contains("did you mean `latent.size`?"),
+        error.contains("args.json") && error.contains("did you mean `size`?"),
         "{error}"
     );
 
@@ -183,7 +183,7 @@ fn what_is_wrong_with_parameters_and_with_the_mapping_is_listed_at_once() {
         .failure();
     for part in [
         "nothing was imported: 2 problems",
-        "did you mean `latent.size`?",
+        "did you mean `size`?",
         "cannot import net.safetensors: 3 problems",
         "`model.prior.weights.values` = F32 [1]: no rule matches it",
         "did you mean `encoder`?",

@@ -63,7 +63,7 @@ fn a_prior_that_is_not_there_is_refused() {
 #[test]
 fn analogues_are_other_molecules_the_most_similar_first() {
     let scene = Scene::trained();
-    let command = "analogues bundle CCO -n 5 --radius 3 --seed 2";
+    let command = "analogues bundle CCO -n 5 --radius 100 --seed 2";
     let found = scene.atlas(&format!("{command} --json")).json();
     let molecules = found["molecules"].as_array().unwrap();
     assert_eq!(molecules.len(), 5);

@@ -13,7 +13,7 @@ fn a_misspelt_parameter() {
     let scene = Scene::new();
     assert_eq!(
         train(&scene, "--set latent.sise=64").wrong_usage(),
-        "--set: `latent.sise`: unknown parameter; did you mean `latent.size`?"
+        "--set: `latent.sise`: unknown parameter; did you mean `size`?"
     );
     assert!(!scene.path("b").exists());
 }
@@ -25,8 +25,8 @@ fn a_misspelt_model_network_and_weight() {
         train(&scene, "--model gru-vea").wrong_usage(),
         "there is no model `gru-vea`; did you mean `gru-vae`?"
     );
-    let expected = "nothing was trained: 2 problems\n  - --freeze: `gru-vae` has no network `encodr`; it has embedding, \
-        encoder, decoder\n  - the loss has no weight `lk`; it has kl, noise";
+    let expected = "nothing was trained: 2 problems\n  - --freeze: `gru-vae` has no network `encodr`; it has encoder, \
+        decoder, prior\n  - the loss has no weight `lk`; it has kl, noise";
     let problems = train(&scene, "--freeze encodr --weight lk=1").wrong_usage();
     assert_eq!(problems, expected);
 }
@@ -35,7 +35,7 @@ fn a_misspelt_model_network_and_weight() {
 fn everything_wrong_is_said_at_once() {
     let scene = Scene::new();
     scene.write("b", "a file");
-    scene.write("p.json", r#"{ "dropout": 2, "hidden": 3 }"#);
+    scene.write("p.json", r#"{ "writer": { "dropout": 2 }, "hidden": 3 }"#);
     let arguments = "train --data tiny.smi --out b --set latent.sise=64 --set reader.layers=0 \
         --set longest=long --batch 0 --lr -1 --params p.json --held-out 99";
     let error = scene.atlas(arguments).failure();
@@ -45,10 +45,10 @@ fn everything_wrong_is_said_at_once() {
         "  - `batch` = 0: expected 1 to 1000000",
         "  - `learning_rate` = -1.0: expected at least 0.0",
         "  - refused to save to b: it is a file, and a bundle is a folder",
-        "  - --set: `latent.sise`: unknown parameter; did you mean `latent.size`?",
+        "  - --set: `latent.sise`: unknown parameter; did you mean `size`?",
         "  - --set: `longest` = `long`: expected an integer (usize)",
-        "  - `encoder_layers` = 0: expected 1 to 64",
-        "  - `dropout` = 2: expected 0.0 to 0.95",
+        "  - `reader.layers` = 0: expected 1 to 64",
+        "  - `writer.dropout` = 2: expected 0.0 to 0.95",
         "  - `hidden`: unknown parameter",
     ];
     for line in expected {
@@ -141,7 +141,7 @@ fn a_key_that_is_given_twice_in_json_is_refused_and_a_byte_order_mark_is_skipped
     let scene = Scene::new();
     let twice = r#"{"latent": 3, "deep": {"a": 1, "a": 2}}"#;
     scene.write("twice.json", twice);
-    let expected = "`a` is given twice at line 1 column 39";
+    let expected = "`a` is given twice at line 1 column 34";
     let params = format!("train {} --out b --params twice.json", Scene::TINY);
     let error = scene.atlas(&params).failure();
     assert_eq!(error, format!("--params twice.json: {expected}"));
@@ -177,7 +177,7 @@ fn a_params_file_that_is_not_one() {
     );
     assert_eq!(
         train(&scene, "--params cut.json").failure(),
-        "--params cut.json: EOF while parsing a value at line 1 column 16"
+        "--params cut.json: EOF while parsing a value at line 1 column 11"
     );
     assert_eq!(
         train(&scene, "--params none.json").failure(),

@@ -133,7 +133,7 @@ fn a_bundle_says_how_it_was_trained() {
     let scene = Scene::new();
     scene
         .atlas(&format!(
-            "train {} --out b --seed 9 --lr 0.02 --weight kl=0.2 --freeze embedding",
+            "train {} --out b --seed 9 --lr 0.02 --weight kl=0.2 --freeze encoder/embedding",
             Scene::TINY
         ))
         .success();
@@ -156,7 +156,10 @@ fn a_bundle_says_how_it_was_trained() {
         note["settings"]["weights"],
         serde_json::json!({ "kl": 0.2 })
     );
-    assert_eq!(note["settings"]["frozen"], serde_json::json!(["embedding"]));
+    assert_eq!(
+        note["settings"]["frozen"],
+        serde_json::json!(["encoder/embedding"])
+    );
     // Defaults are recorded, too: another version may have others.
     assert_eq!(note["settings"]["train"]["adamw"]["beta2"], 0.999);
     assert_eq!(
@@ -175,8 +178,8 @@ fn a_frozen_network_stays_as_it_was_created() {
             .atlas(&format!("train {} --out {out} {more}", Scene::TINY))
             .success()
     };
-    train("one", "--freeze embedding");
-    train("two", "--freeze embedding --lr 0.05");
+    train("one", "--freeze encoder");
+    train("two", "--freeze encoder --lr 0.05");
     train("three", "--lr 0.05");
     let differing = |a: &str, b: &str| {
         let output = scene.atlas(&format!("diff {a} {b} --json"));
@@ -184,7 +187,7 @@ fn a_frozen_network_stays_as_it_was_created() {
         let tensors = json["tensors"].as_array().unwrap().clone();
         tensors
             .iter()
-            .any(|tensor| tensor["name"] == "embedding/weight")
+            .any(|tensor| tensor["name"] == "encoder/mean.weight")
     };
     assert!(!differing("one", "two"));
     assert!(differing("two", "three"));

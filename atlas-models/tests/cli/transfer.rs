@@ -37,7 +37,7 @@ fn a_run_starts_from_one_network_of_a_bundle() {
     let scene = Scene::trained();
     scene
         .atlas(&format!(
-            "train {ON} --from bundle --take encoder --take embedding --freeze encoder --out on"
+            "train {ON} --from bundle --take encoder --freeze encoder --out on"
         ))
         .success();
     let (before, after) = (
@@ -51,7 +51,7 @@ fn a_run_starts_from_one_network_of_a_bundle() {
     assert_eq!(file(&after, "encoder"), file(&before, "encoder"));
     assert_ne!(file(&after, "decoder"), file(&before, "decoder"));
     let note = &after["provenance"]["notes"]["started_from"];
-    assert_eq!(note["fresh"], serde_json::json!(["decoder"]));
+    assert_eq!(note["fresh"], serde_json::json!(["decoder", "prior"]));
     assert_eq!(
         after["provenance"]["notes"]["frozen"],
         serde_json::json!(["encoder"])
@@ -117,10 +117,10 @@ fn a_vocabulary_grows_by_the_tokens_of_other_data() {
     assert_eq!(
         note["grown"],
         serde_json::json!([
+            "encoder/embedding.weight",
             "decoder/embedding.weight",
             "decoder/logits.bias",
-            "decoder/logits.weight",
-            "encoder/embedding.weight"
+            "decoder/logits.weight"
         ])
     );
     // What it knew, it still knows, and it can read the rest.
@@ -157,7 +157,7 @@ fn a_vocabulary_that_is_given_comes_after_the_one_of_the_bundle() {
 #[test]
 fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
     let scene = Scene::trained();
-    let command = format!("train {ON} --from bundle --take encoder --take embedding --out on");
+    let command = format!("train {ON} --from bundle --take encoder --out on");
     scene.atlas(&command).success();
     let digest = |scene: &Scene| scene.atlas("inspect on --json").json()["digest"].clone();
     let ended = digest(&scene);
@@ -176,7 +176,7 @@ fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
         ))
         .wrong_usage();
     assert!(
-        error.contains("--take: the run was begun with embedding, encoder"),
+        error.contains("--take: the run was begun with encoder"),
         "{error}"
     );
     let error = scene

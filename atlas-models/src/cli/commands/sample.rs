@@ -11,7 +11,7 @@ use crate::chem;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::generation::{FIGURES, reference, table_of};
-use crate::cli::model::{for_model, in_line};
+use crate::cli::model::{PriorChoice, in_line, latents, write_guided};
 use crate::cli::molecules::RowArgs;
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{count, grouped, percent};
@@ -21,12 +21,14 @@ use crate::cli::training_note::TrainedOn;
 use crate::data::{KnownMolecules, MoleculeKey, Molecules};
 use crate::metrics::{Generation, generation};
 use crate::models::MoleculeAutoencoder;
+use crate::nn::TokenChoice;
 
 const EXAMPLES: &str = "\
 Examples:
   atlas sample runs/gru-vae -n 1000 -o new.smi
   atlas sample runs/gru-vae -n 1000 --valid --unique --seed 7
   atlas sample runs/gru-vae -n 10 --greedy --json
+  atlas sample runs/gru-vae -n 1000 --guided --prior standard
   atlas sample runs/gru-vae -n 10000 -o new.smi --reference zinc.smi";
 
 /// Molecules that are drawn at a time.
@@ -55,6 +57,13 @@ pub struct Args {
     /// From each latent take the most probable string that the model finds
     #[arg(long, conflicts_with = "temperature")]
     greedy: bool,
+    /// Write no token after which no molecule can follow, by the grammar of molecules
+    #[arg(long)]
+    guided: bool,
+    /// What latents are drawn from: the standard normal distribution, or the density that was fitted
+    /// to the latents of the training set [default: fitted, where there is one]
+    #[arg(long, value_name = "PRIOR")]
+    prior: Option<PriorChoice>,
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -98,6 +107,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         .then(|| OutputFile::create(&args.output))
         .transpose()?;
     let model = models.load(&args.bundle)?;
+    check_prior(&*model, args)?;
     let known = args.reference.as_deref();
     let known = known.map(|path| read_reference(path, &args.rows, &*model));
     let known = known.transpose()?;
@@ -156,6 +166,17 @@ pub fn run(args: &Args, models: &Models) -> Result {
     Ok(())
 }
 
+/// An error if the prior that is asked for was not fitted.
+fn check_prior(model: &dyn MoleculeAutoencoder, args: &Args) -> Result {
+    if args.prior == Some(PriorChoice::Fitted) && !model.has_fitted_prior() {
+        let bundle = args.bundle.display();
+        return Err(Failure::new(format_args!(
+            "the prior of {bundle} is not fitted: `atlas fit-prior {bundle}` fits one"
+        )));
+    }
+    Ok(())
+}
+
 /// The molecules that strings are compared with.
 fn read_reference(
     path: &Path,
@@ -189,11 +210,18 @@ fn draw(model: &dyn MoleculeAutoencoder, args: &Args, first: usize) -> Result<Ve
         seed: args.seed,
         first: first as u64,
     };
-    let latents = for_model(model, &model.prior(draws, batch)?)?;
-    Ok(if args.greedy {
-        model.decode(&latents)?
+    let latents = latents(model, args.prior, draws, batch)?;
+    let choice = if args.greedy {
+        TokenChoice::Greedy
     } else {
-        model.sample(&latents, draws, args.temperature)?
+        TokenChoice::drawn(draws, args.temperature)
+    };
+    if args.guided {
+        return write_guided(model, &latents, choice);
+    }
+    Ok(match choice {
+        TokenChoice::Greedy => model.decode(&latents)?,
+        TokenChoice::Sample { .. } => model.sample(&latents, draws, args.temperature)?,
     })
 }
 
@@ -267,6 +295,8 @@ impl Tally {
             "digest": digest,
             "seed": args.seed,
             "temperature": (!args.greedy).then_some(args.temperature),
+            "guided": args.guided,
+            "prior": args.prior.map(PriorChoice::name),
             "drawn": self.drawn,
             "written": self.written,
             "valid": self.valid,

@@ -162,6 +162,7 @@ impl Molecules {
         notation: Notation,
         spellings: &[Spelling],
     ) -> Result<(BTreeSet<String>, usize)> {
+        let is_random = spellings.contains(&Spelling::Random);
         let of_text = |text: &String| {
             let (mut tokens, mut longest) = (BTreeSet::new(), 0);
             let Ok(smiles) = Smiles::parse(text) else {
@@ -172,6 +173,9 @@ impl Molecules {
                 Spelling::Random => seeds.clone().map(|seed| (*spelling, seed)).collect(),
                 _ => vec![(*spelling, 0)],
             });
+            if notation == Notation::Atoms && is_random {
+                tokens.extend(Spelling::Random.tokens(&smiles).unwrap_or_default());
+            }
             for spelt in spellings.filter_map(|(how, seed)| how.spell(&smiles, seed).ok()) {
                 let mut length = 0;
                 let counted = notation.for_each(&spelt, |_, token| {

@@ -34,7 +34,7 @@ pub struct TokenParams {
 /// Every problem with its index.
 pub fn check_vocabulary(tokens: &[String]) -> std::result::Result<(), String> {
     let check = |notation| Vocabulary::from_tokens(notation, tokens.to_vec()).map(|_| ());
-    let others = [Notation::Characters];
+    let others = [Notation::Characters, Notation::Selfies];
     check(Notation::Atoms).or_else(|error| {
         let is_another = others.into_iter().any(|notation| check(notation).is_ok());
         if is_another {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Args;
 use super::settings::Settings;
 use crate::cli::Models;
-use crate::cli::parameters::merge;
+use crate::cli::parameters::{by_dotted_names, merge};
 use crate::cli::terminal::text::{clock, count, grouped, short};
 use crate::data::Molecules;
 use crate::models::MoleculeAutoencoder;
@@ -116,7 +116,7 @@ impl Budget {
     pub fn notes(&self, limit: Duration, data: &Molecules) -> Vec<String> {
         let limit = clock(limit);
         let size = self.size.as_ref().map(|size| {
-            let set = named("", size).into_iter();
+            let set = by_dotted_names(size).into_iter();
             let set = set.map(|(name, value)| format!("{name}={value}"));
             let set = set.collect::<Vec<_>>().join(", ");
             format!("the size of model that {limit} can train: {set}; --set sets another")
@@ -142,7 +142,7 @@ fn sizes(
     overrides: &Value,
 ) -> Vec<Option<Value>> {
     let sizes = model.sizes();
-    let mut names = sizes.iter().flat_map(|size| named("", size));
+    let mut names = sizes.iter().flat_map(by_dotted_names);
     let is_said = args.model.from.is_some()
         || args.data.file.is_none()
         || names.any(|(name, _)| {
@@ -179,22 +179,6 @@ fn with(overrides: &Value, size: &Value) -> Value {
         merge(&mut overrides, size);
     }
     overrides
-}
-
-/// The parameters of a size that are in no group, or in one of `group`, each by its dotted name.
-fn named(group: &str, params: &Value) -> Vec<(String, Value)> {
-    let params = params.as_object().into_iter().flatten();
-    let named = params.flat_map(|(name, value)| {
-        let name = match group {
-            "" => name.clone(),
-            group => format!("{group}.{name}"),
-        };
-        match value {
-            Value::Object(_) => named(&name, value),
-            value => vec![(name, value.clone())],
-        }
-    });
-    named.collect()
 }
 
 impl Cost {

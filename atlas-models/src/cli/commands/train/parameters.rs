@@ -1,5 +1,6 @@
 //! The parameters of the model to train: its defaults, what the command gives, what the data say.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use atlas_core::params::Schema;
@@ -10,10 +11,11 @@ use super::Args;
 use super::settings::{Settings, add_difference};
 use crate::chem::{Notation, Spelling};
 use crate::cli::limits;
+use crate::cli::parameters::by_dotted_names;
 use crate::cli::problems::Problems;
 use crate::cli::terminal::text::count;
 use crate::data::{Molecules, TokensInUse};
-use crate::models::{self, LONGEST, MoleculeAutoencoder, TOKENS, VOCABULARY};
+use crate::models::{self, LONGEST, MoleculeAutoencoder, PRIOR, TOKENS, VOCABULARY};
 
 /// What a model is created with.
 pub struct Parameters {
@@ -47,8 +49,9 @@ impl Parameters {
             _ => json!({}),
         };
         if let Some(base) = base.as_object_mut() {
-            base.remove(VOCABULARY);
-            base.remove(LONGEST);
+            for decided in [VOCABULARY, LONGEST, PRIOR.0] {
+                base.remove(decided);
+            }
         }
         let mut new = Self {
             overrides: args.model.params.over(base, &schema, problems),
@@ -185,9 +188,11 @@ fn tokens(params: &Value) -> Vec<&str> {
 /// Notes every parameter that the command gives another value than a checkpoint has.
 pub fn check_against(args: &Args, schema: &Schema, stored: &Value, problems: &mut Problems) {
     let params = args.model.params.over(stored.clone(), schema, problems);
-    for (name, given) in params.as_object().into_iter().flatten() {
-        if stored[name] != *given {
-            add_difference(format_args!("`{name}` = {given}"), &stored[name], problems);
+    let stored: HashMap<String, Value> = by_dotted_names(stored).into_iter().collect();
+    for (name, given) in by_dotted_names(&params) {
+        let stored = stored.get(&name).unwrap_or(&Value::Null);
+        if *stored != given {
+            add_difference(format_args!("`{name}` = {given}"), stored, problems);
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn, of_held_out_blocks};
 use crate::data::{KnownMolecules, MemoryLimit, Molecules, RowOptions, Split};
-use crate::models::MoleculeAutoencoder;
+use crate::models::{MoleculeAutoencoder, PRIOR};
 use atlas_core::train::{CheckpointSummary, Run};
 
 /// The most molecules that are held out unless the user says otherwise.
@@ -328,6 +328,11 @@ fn take_weights(
     networks: &[String],
     growth: Option<Growth>,
 ) -> atlas_core::Result<()> {
+    // The prior is fitted to the latents of what is trained on.
+    let all = model.networks().iter().map(|network| network.name());
+    let all = all.filter(|name| *name != PRIOR.1).map(str::to_owned);
+    let all: Vec<String> = all.collect();
+    let networks = if networks.is_empty() { &all } else { networks };
     let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
     let source = Bundle::read(path, Bundle::snapshot)?;
     match growth {
