@@ -87,7 +87,8 @@ impl Ratio {
     }
 
     /// The ratio, with the interval of the normal distribution (Cochran, "Sampling Techniques",
-    /// 1977, section 6.3). `None` if the lower sum is zero.
+    /// 1977, section 6.3): the ratio itself where all groups are alike, or there is one. `None` if the
+    /// lower sum is zero.
     pub fn estimate(&self) -> Option<Estimate> {
         if self.of == 0.0 {
             return None;

@@ -11,8 +11,10 @@ use super::estimate::{Estimate, Ratio};
 const ACTIVE: f64 = 0.01;
 /// The part of the loss that is the Kullback–Leibler divergence, for models that have it.
 const KL: &str = "kl";
-/// Examples whose loss is measured at a time: a group of the interval.
+/// The most examples whose loss is measured at a time: a group of the interval.
 const BATCH: usize = 32;
+/// Groups that tell how much groups differ, where there are enough examples.
+const GROUPS: usize = 32;
 
 /// The dimensions of a latent that tell examples apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,7 +49,7 @@ pub fn active_units(latents: &Tensor) -> Result<ActiveUnits> {
 
 /// The Kullback–Leibler divergence of the posterior from the prior, a mean over `examples`, in nats:
 /// the part `kl` of the model's loss. `None` if it has no such part, or there are no examples. The
-/// interval is over batches of 32.
+/// interval is over batches of at most 32.
 ///
 /// # Errors
 /// If an example cannot be read, or the model cannot represent one.
@@ -57,7 +59,8 @@ where
 {
     let mut mean = Ratio::default();
     let indices: Vec<u32> = (0..examples.len() as u32).collect();
-    for indices in indices.chunks(BATCH) {
+    let batch = (indices.len() / GROUPS).clamp(1, BATCH);
+    for indices in indices.chunks(batch) {
         let batch = examples.read(indices)?;
         let batch: Vec<&M::Input> = batch.iter().collect();
         let parts = model.loss(&batch, &mut Step::evaluation())?.parts;

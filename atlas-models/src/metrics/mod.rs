@@ -1,5 +1,5 @@
-//! How good an autoencoder is: whether molecules [come back](reconstruction), whether what it
-//! [generates](generation) is like molecules that are known, what lies [between](smoothness) the
+//! How good an autoencoder is: whether molecules [come back](reconstruction()), whether what it
+//! [generates](generation()) is like molecules that are known, what lies [between](smoothness()) the
 //! latents of molecules, and how much of a latent it [uses](active_units).
 
 mod estimate;
