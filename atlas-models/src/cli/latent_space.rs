@@ -4,11 +4,13 @@
 use atlas_core::Draws;
 use atlas_core::train::Dataset;
 use candle_core::Tensor;
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::chem;
 use crate::cli::failure::Result;
 use crate::cli::generation::{number_row, reference, share_interval, table_of};
-use crate::cli::model::for_model;
+use crate::cli::model::{PriorChoice, latents};
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{count, percent};
 use crate::cli::terminal::{interrupt, output, progress};
@@ -17,6 +19,7 @@ use crate::metrics::{
     ActiveUnits, Estimate, Generation, Smoothness, active_units, divergence, generation, smoothness,
 };
 use crate::models::MoleculeAutoencoder;
+use crate::nn::TokenChoice;
 
 /// The most molecules that are encoded, and that strings are compared with.
 const MOLECULES: usize = 10_000;
@@ -42,10 +45,19 @@ pub struct LatentSpaceArgs {
     seed: u64,
 }
 
+/// How many of the strings are possible molecules that are drawn in one way.
+struct Validity {
+    prior: PriorChoice,
+    is_guided: bool,
+    valid: Option<Estimate>,
+}
+
 /// The figures.
 pub struct LatentSpace {
     seed: u64,
     generation: Option<Generation>,
+    /// Of strings that are drawn in each way that the model has.
+    validity: Vec<Validity>,
     smoothness: Option<Smoothness>,
     divergence: Option<Estimate>,
     units: ActiveUnits,
@@ -64,11 +76,17 @@ impl LatentSpace {
         let molecules = molecules.first(MOLECULES);
         let latents = encode(model, &molecules)?;
         let generation = (args.samples > 0).then(|| compare(args, model, &molecules, known));
+        let validity = if args.samples > 0 {
+            validity(args, model)?
+        } else {
+            Vec::new()
+        };
         let smoothness = (args.interpolations > 0)
             .then(|| smoothness(model, &latents, args.interpolations, STEPS, args.seed));
         Ok(Self {
             seed: args.seed,
             generation: generation.transpose()?,
+            validity,
             smoothness: smoothness.transpose()?,
             divergence: divergence(model, &molecules)?,
             units: active_units(&latents)?,
@@ -80,6 +98,7 @@ impl LatentSpace {
         let object = json!({
             "seed": self.seed,
             "generation": self.generation,
+            "validity": self.validity.iter().map(Validity::to_json).collect::<Vec<_>>(),
             "smoothness": self.smoothness,
             "kl": self.divergence,
             "active_units": self.units.active,
@@ -99,6 +118,14 @@ impl LatentSpace {
                 output::heading(&heading),
                 table_of(found).render(None)
             );
+        }
+        if !self.validity.is_empty() {
+            let mut table = Table::new(&[], [2]);
+            for way in &self.validity {
+                table.row(way.cells());
+            }
+            let heading = output::heading("\npossible molecules among strings drawn");
+            text += &format!("{heading}\n{}", table.render(None));
         }
         let ActiveUnits {
             active,
@@ -137,6 +164,48 @@ impl LatentSpace {
     }
 }
 
+impl Validity {
+    fn way(&self) -> &'static str {
+        if self.is_guided { "guided" } else { "raw" }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "prior": self.prior.name(), "way": self.way(), "valid": self.valid })
+    }
+
+    fn cells(&self) -> [String; 4] {
+        let valid = self.valid.as_ref();
+        [
+            format!("{} prior", self.prior.name()),
+            self.way().to_owned(),
+            valid.map_or(String::new(), |valid| percent(valid.value)),
+            valid.map_or(String::new(), share_interval),
+        ]
+    }
+}
+
+/// The share of strings that are possible molecules, from each prior that the model has, as it writes
+/// them and guided by the grammar.
+fn validity(args: &LatentSpaceArgs, model: &dyn MoleculeAutoencoder) -> Result<Vec<Validity>> {
+    let fitted = model.has_fitted_prior().then_some(PriorChoice::Fitted);
+    let mut found = Vec::new();
+    for prior in [Some(PriorChoice::Standard), fitted].into_iter().flatten() {
+        for is_guided in [false, true] {
+            let Some(strings) = draw(model, args, prior, is_guided)? else {
+                continue;
+            };
+            let valid: Vec<bool> = strings.par_iter().map(|s| chem::is_valid(s)).collect();
+            let valid = valid.into_iter().filter(|valid| *valid).count();
+            found.push(Validity {
+                prior,
+                is_guided,
+                valid: Estimate::share(valid, strings.len()),
+            });
+        }
+    }
+    Ok(found)
+}
+
 /// What is said of drawn strings beside the molecules.
 fn compare(
     args: &LatentSpaceArgs,
@@ -144,7 +213,12 @@ fn compare(
     molecules: &Molecules,
     known: Option<&KnownMolecules>,
 ) -> Result<Generation> {
-    let strings = draw(model, args)?;
+    let prior = if model.has_fitted_prior() {
+        PriorChoice::Fitted
+    } else {
+        PriorChoice::Standard
+    };
+    let strings = draw(model, args, prior, false)?.unwrap_or_default();
     let reference = reference(molecules, MOLECULES)?;
     let Some(known) = known else {
         return Ok(generation(&strings, Some(&reference), None, args.seed));
@@ -158,8 +232,13 @@ fn compare(
     ))
 }
 
-/// The strings that `sample` writes.
-fn draw(model: &dyn MoleculeAutoencoder, args: &LatentSpaceArgs) -> Result<Vec<String>> {
+/// The strings that `sample` writes; `None` if the model cannot be guided.
+fn draw(
+    model: &dyn MoleculeAutoencoder,
+    args: &LatentSpaceArgs,
+    prior: PriorChoice,
+    is_guided: bool,
+) -> Result<Option<Vec<String>>> {
     let bar = progress::counter(Some(args.samples), "strings");
     let mut strings = Vec::with_capacity(args.samples);
     while strings.len() < args.samples {
@@ -167,11 +246,19 @@ fn draw(model: &dyn MoleculeAutoencoder, args: &LatentSpaceArgs) -> Result<Vec<S
             seed: args.seed,
             first: strings.len() as u64,
         };
-        let latents = model.prior(draws, BATCH.min(args.samples - strings.len()))?;
-        strings.extend(model.sample(&for_model(model, &latents)?, draws, 1.0)?);
+        let count = BATCH.min(args.samples - strings.len());
+        let latents = latents(model, Some(prior), draws, count)?;
+        if is_guided {
+            let Some(written) = model.write_guided(&latents, TokenChoice::drawn(draws, 1.0)) else {
+                return Ok(None);
+            };
+            strings.extend(written?);
+        } else {
+            strings.extend(model.sample(&latents, draws, 1.0)?);
+        }
         bar.set_position(strings.len() as u64);
     }
-    Ok(strings)
+    Ok(Some(strings))
 }
 
 /// The latents of molecules, `[molecules, latent]`.

@@ -329,11 +329,15 @@ impl<R: Reader, W: Writer> Autoencoder<'_, R, W> {
             .iter()
             .map(|_| [step.next_seed(), step.next_seed()])
             .collect();
+        let spell = |spelling: Spelling, molecule: &Smiles, seed| {
+            let spelt = spelling.spell(molecule, seed).map_err(Error::other)?;
+            // A random spelling may have a token that nothing else had.
+            let is_known = spelling != Spelling::Random || self.vocabulary.encode(&spelt).is_ok();
+            Ok::<_, Error>(if is_known { spelt } else { molecule.clone() })
+        };
         let prepare = |(molecule, seeds): (&Smiles, [u64; 2])| {
-            let read = spellings[0]
-                .spell(molecule, seeds[0])
-                .map_err(Error::other)?;
-            let written = spellings[1].spell(&read, seeds[1]).map_err(Error::other)?;
+            let read = spell(spellings[0], molecule, seeds[0])?;
+            let written = spell(spellings[1], &read, seeds[1])?;
             let written = self.vocabulary.encode(&written).map_err(Error::other)?;
             Ok((
                 self.encoder.reader.prepare(&read, self.vocabulary)?,
