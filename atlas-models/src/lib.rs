@@ -23,3 +23,4 @@ pub mod data;
 pub mod metrics;
 pub mod models;
 pub mod nn;
+mod svg;

@@ -16,6 +16,7 @@
 //! ```
 
 mod bracket;
+mod drawing;
 mod error;
 mod grammar;
 mod graph;
@@ -26,6 +27,7 @@ mod standardise;
 mod validity;
 mod vocabulary;
 
+pub use drawing::grid;
 pub use error::{Error, Result};
 pub use graph::MolecularGraph;
 pub(crate) use lexer::is_single_token;

@@ -15,6 +15,7 @@
 //! ```
 
 mod commands;
+mod drawing;
 mod failure;
 mod limits;
 mod model;
@@ -32,8 +33,8 @@ use clap::{Parser, Subcommand};
 
 use crate::models::MoleculeAutoencoder;
 use commands::{
-    decode, diff, encode, evaluate, import, inspect, interpolate, models, params, sample, train,
-    verify,
+    decode, diff, encode, evaluate, import, inspect, interpolate, map, models, params, sample,
+    train, verify,
 };
 
 /// The architectures that the commands know.
@@ -47,6 +48,7 @@ Examples:
   atlas encode runs/gru-vae -i in.smi -o z.npy    molecules to latents
   atlas decode runs/gru-vae -i z.npy -o out.smi   and back
   atlas sample runs/gru-vae -n 1000 -o new.smi    new molecules
+  atlas map runs/gru-vae -i in.smi -o map.svg     where molecules are in the latent space
 
 Results go to standard output, messages and progress to standard error. The exit code is 0 for
 success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.";
@@ -71,6 +73,7 @@ enum Command {
     Decode(decode::Args),
     Sample(sample::Args),
     Interpolate(interpolate::Args),
+    Map(map::Args),
     Molecules(commands::molecules::Args),
     #[command(flatten)]
     OfAnyModel(OfAnyModel),
@@ -121,6 +124,7 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
         Command::Decode(args) => decode::run(&args, registry),
         Command::Sample(args) => sample::run(&args, registry),
         Command::Interpolate(args) => interpolate::run(&args, registry),
+        Command::Map(args) => map::run(&args, registry),
         Command::Molecules(args) => commands::molecules::run(&args, registry),
         Command::OfAnyModel(command) => command.run(registry),
     };

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod import;
 pub mod inspect;
 pub mod interpolate;
+pub mod map;
 pub mod models;
 pub mod molecules;
 pub mod params;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::chem;
 use crate::cli::Models;
+use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::model::{for_model, in_line};
 use crate::cli::output_file::OutputFile;
@@ -61,6 +62,9 @@ pub struct Args {
     /// File to write, a string a line; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// Draw the strings, with their numbers, as an SVG
+    #[arg(long, value_name = "FILE.svg")]
+    grid: Option<PathBuf>,
     /// Print a JSON object with every count and share; the strings as well, unless they go to a file
     #[arg(long)]
     json: bool,
@@ -79,6 +83,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let mut output = (!is_collected)
         .then(|| OutputFile::create(&args.output))
         .transpose()?;
+    let mut grid = GridFile::create(args.grid.as_deref())?;
     let model = models.load(&args.bundle)?;
     if let Some(output) = &output {
         output.watch_interrupts()?;
@@ -89,6 +94,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     while tally.written < args.number {
         for string in draw(&*model, args, tally.drawn)? {
             if let Some(molecule) = tally.judge(string, args) {
+                grid.add(&molecule.smiles, tally.written);
                 match &mut output {
                     Some(output) => output.line(in_line(&molecule.smiles))?,
                     None => collected.push(molecule),
@@ -109,6 +115,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     if let Some(output) = output {
         output.finish()?;
     }
+    grid.finish()?;
     if args.json {
         let collected = is_collected.then_some(collected);
         return output::print_json(&tally.to_json(args, &model.digest()?, collected));
