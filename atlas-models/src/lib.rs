@@ -23,6 +23,7 @@ pub mod data;
 pub mod metrics;
 pub mod models;
 pub mod nn;
+mod svg;
 
 /// What [`autoencoder!`] writes paths to.
 #[doc(hidden)]

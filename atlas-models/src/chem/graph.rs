@@ -122,7 +122,7 @@ impl Perceived {
             return Err(Error::chemistry("it cannot be examined with its hydrogens"));
         }
         let mut descriptors = vec![None; molecule.atom_count()];
-        if features.node_feat.iter().any(|atom| is_centre(atom)) {
+        if features.node_feat.iter().any(is_centre) {
             descriptors = rdkit_legacy_stereo(molecule).map_err(into_error)?.atom_cip;
         }
         Ok(Self {

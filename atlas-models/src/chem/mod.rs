@@ -17,6 +17,7 @@
 
 mod bracket;
 mod descriptors;
+mod drawing;
 mod error;
 mod grammar;
 mod graph;
@@ -32,6 +33,7 @@ mod validity;
 mod vocabulary;
 
 pub use descriptors::{Descriptors, Fingerprint};
+pub use drawing::grid;
 pub use error::{Error, Result};
 pub use graph::MolecularGraph;
 pub use guide::SmilesGuide;

@@ -15,6 +15,7 @@
 //! ```
 
 mod commands;
+mod drawing;
 mod failure;
 mod generation;
 mod latent_space;
@@ -35,7 +36,7 @@ use clap::{Parser, Subcommand};
 
 use crate::models::MoleculeAutoencoder;
 use commands::{
-    analogues, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, models,
+    analogues, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, map, models,
     neighbours, params, sample, train, verify,
 };
 
@@ -50,6 +51,7 @@ Examples:
   atlas encode runs/gru-vae -i in.smi -o z.npy    molecules to latents
   atlas decode runs/gru-vae -i z.npy -o out.smi   and back
   atlas sample runs/gru-vae -n 1000 -o new.smi    new molecules
+  atlas map runs/gru-vae -i in.smi -o map.svg     where molecules are in the latent space
 
 Results go to standard output, messages and progress to standard error. The exit code is 0 for
 success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.";
@@ -77,6 +79,7 @@ enum Command {
     Analogues(analogues::Args),
     Neighbours(neighbours::Args),
     FitPrior(fit_prior::Args),
+    Map(map::Args),
     Molecules(commands::molecules::Args),
     #[command(flatten)]
     OfAnyModel(OfAnyModel),
@@ -130,6 +133,7 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
         Command::Analogues(args) => analogues::run(&args, registry),
         Command::Neighbours(args) => neighbours::run(&args, registry),
         Command::FitPrior(args) => fit_prior::run(&args, registry),
+        Command::Map(args) => map::run(&args, registry),
         Command::Molecules(args) => commands::molecules::run(&args, registry),
         Command::OfAnyModel(command) => command.run(registry),
     };

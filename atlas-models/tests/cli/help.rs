@@ -4,13 +4,14 @@ use serde_json::Value;
 
 use crate::support::Scene;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "train",
     "evaluate",
     "encode",
     "decode",
     "sample",
     "interpolate",
+    "map",
     "models",
     "params",
     "inspect",

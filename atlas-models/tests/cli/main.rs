@@ -1,5 +1,6 @@
 //! `atlas`, run as a person runs it.
 
+mod drawings;
 mod evaluate;
 mod generate;
 mod help;

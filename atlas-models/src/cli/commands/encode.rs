@@ -94,7 +94,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
 }
 
 /// The latents of molecules, row by row.
-fn encode(model: &dyn MoleculeAutoencoder, batch: &[Record]) -> Result<Vec<f32>> {
+pub(super) fn encode(model: &dyn MoleculeAutoencoder, batch: &[Record]) -> Result<Vec<f32>> {
     let smiles: Vec<Smiles> = batch.iter().map(|record| record.smiles.clone()).collect();
     let latents = model.encode(&smiles)?;
     let expected = (smiles.len(), model.latent_size());

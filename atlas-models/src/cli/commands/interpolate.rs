@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::chem::{self, Smiles};
 use crate::cli::Models;
+use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::model::{check_known, for_model, in_line};
 use crate::cli::problems::Problems;
@@ -48,12 +49,16 @@ pub struct Args {
     /// dimensions are far from the centre, and this way stays as far from it
     #[arg(long)]
     spherical: bool,
+    /// Draw the steps, with their shares, as an SVG
+    #[arg(long, value_name = "FILE.svg")]
+    grid: Option<PathBuf>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
+    let mut grid = GridFile::create(args.grid.as_deref())?;
     let model = models.load(&args.bundle)?;
     let ends = ends(&*model, args)?;
     let latents = model.encode(&ends)?.to_dtype(DType::F64)?;
@@ -88,6 +93,10 @@ pub fn run(args: &Args, models: &Models) -> Result {
         }
         is_same
     });
+    for (share, smiles) in &rows {
+        grid.add(smiles, format_args!("{share:.3}"));
+    }
+    grid.finish()?;
     if args.json {
         return output::print_json(&to_json(args, &model.digest()?, came_back, &rows));
     }

@@ -9,6 +9,7 @@ pub mod fit_prior;
 pub mod import;
 pub mod inspect;
 pub mod interpolate;
+pub mod map;
 pub mod models;
 pub mod molecules;
 pub mod neighbours;

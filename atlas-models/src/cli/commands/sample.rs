@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::chem;
 use crate::cli::Models;
+use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::generation::{FIGURES, reference, table_of};
 use crate::cli::model::{PriorChoice, in_line, latents, write_guided};
@@ -82,6 +83,9 @@ pub struct Args {
     reference: Option<PathBuf>,
     #[command(flatten)]
     rows: RowArgs,
+    /// Draw the strings, with their numbers, as an SVG
+    #[arg(long, value_name = "FILE.svg")]
+    grid: Option<PathBuf>,
     /// Print a JSON object with every count and share; the strings as well, unless they go to a file
     #[arg(long)]
     json: bool,
@@ -106,6 +110,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let mut output = (!is_collected)
         .then(|| OutputFile::create(&args.output))
         .transpose()?;
+    let mut grid = GridFile::create(args.grid.as_deref())?;
     let model = models.load(&args.bundle)?;
     check_prior(&*model, args)?;
     let known = args.reference.as_deref();
@@ -124,6 +129,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
                 if known.is_some() {
                     compared.push(molecule.smiles.clone());
                 }
+                grid.add(&molecule.smiles, tally.written);
                 match &mut output {
                     Some(output) => output.line(in_line(&molecule.smiles))?,
                     None => collected.push(molecule),
@@ -150,6 +156,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         .as_ref()
         .map(|known| compare(&compared, known, args.seed));
     let figures = figures.transpose()?;
+    grid.finish()?;
     if args.json {
         let collected = is_collected.then_some(collected);
         let mut object = tally.to_json(args, &model.digest()?, collected);

@@ -25,7 +25,7 @@ and the number of epochs are what so many minutes can train on this machine. The
 the bundle's path and how many held-out molecules it reconstructs.
 
 Beside the bundle DIR the folder DIR.run holds metrics.jsonl, with a line for every step and epoch,
-and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
+curves.svg, which draws them, and the checkpoint. After Ctrl-C, a crash or a kill, the same command with --resume goes on from it
 and ends with the very model that it would have ended with. With --epochs or --max-minutes, counted
 from the beginning, it goes on to these, also where the run has ended: schedules are then those of the
 longer run, so that a learning rate that has fallen rises again. Without a checkpoint --resume is an

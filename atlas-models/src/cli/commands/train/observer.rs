@@ -1,5 +1,6 @@
 //! What is done while a model trains: progress shown, metrics written, evaluated, saved.
 
+use std::fs;
 use std::time::Duration;
 
 use atlas_core::{Checkpoint, Error, Result};
@@ -12,6 +13,9 @@ use super::metrics_file::MetricsFile;
 use super::plan::Plan;
 use super::settings::Settings;
 use super::tensorboard::EventFile;
+use crate::cli::drawing::curves;
+use crate::cli::failure::Failure;
+use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{clock, grouped, percent, short};
 use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{TRAINING, TrainedOn, TrainingNote, scores_json};
@@ -173,6 +177,21 @@ impl<'a> TrainingObserver<'a> {
         }))
     }
 
+    /// Draws what has been measured, anew.
+    fn draw_curves(&self) -> Result<()> {
+        let (from, to) = (self.plan.folder.metrics(), self.plan.folder.curves());
+        let metrics = fs::read_to_string(&from).map_err(|error| Error::io("read", &from, error))?;
+        OutputFile::create(&to)
+            .and_then(|mut file| {
+                file.line(&curves(&metrics))?;
+                file.finish()
+            })
+            .map_err(|failure| match failure {
+                Failure::Error(error) => error,
+                other => Error::new(format_args!("cannot write {}: {other:?}", to.display())),
+            })
+    }
+
     /// Adds the epoch to the curve; what the bundle will say of its training.
     fn note_epoch(&mut self, epoch: &EpochReport, held_out: Option<&HeldOutScores>) -> Value {
         let mut point = json!({ "epoch": epoch.epoch, "loss": epoch.loss });
@@ -287,6 +306,7 @@ impl Observer<Model> for TrainingObserver<'_> {
                 .and_then(|scores| scores.of_held_out_blocks),
         });
         self.save_checkpoint(model, training, epoch.steps, epoch.elapsed)?;
+        self.draw_curves()?;
         let line = epoch_line(epoch, held_out.as_ref());
         output::say(&line);
         Ok(self.control())

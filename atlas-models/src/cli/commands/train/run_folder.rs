@@ -9,7 +9,8 @@ use atlas_core::{Bundle, Error, Result};
 
 use atlas_core::train::CheckpointSummary;
 
-/// The folder `BUNDLE.run` beside a bundle: the checkpoint, `metrics.jsonl`, event files.
+/// The folder `BUNDLE.run` beside a bundle: the checkpoint, `metrics.jsonl`, `curves.svg`, event
+/// files.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -106,6 +107,11 @@ impl RunFolder {
     /// The path of the measurements of every step and epoch, a JSON object a line.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// The path of the drawing of the measurements.
+    pub fn curves(&self) -> PathBuf {
+        self.path.join("curves.svg")
     }
 }
 
