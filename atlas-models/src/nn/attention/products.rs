@@ -179,7 +179,7 @@ pub(crate) fn sum<R: Register>(register: R) -> R::Real {
     let mut half = R::LANES / 2;
     while half > 0 {
         for lane in 0..half {
-            all[lane] = all[lane] + all[lane + half];
+            all[lane] += all[lane + half];
         }
         half /= 2;
     }

@@ -176,8 +176,11 @@ fn states_that_share_a_past_read_on_apart() -> Result<()> {
     Ok(())
 }
 
+/// Of each sequence's rows.
+type RowBits = Vec<Vec<Vec<u32>>>;
+
 /// The bits of each sequence's outputs and gradients by its rows, and of the weights' gradients.
-fn bits(lengths: &[usize], rows: &[Vec<Vec<f32>>]) -> Result<(Vec<Vec<Vec<u32>>>, Vec<u32>)> {
+fn bits(lengths: &[usize], rows: &[Vec<Vec<f32>>]) -> Result<(RowBits, Vec<u32>)> {
     let model = Model::new(32, 4, 2, DType::F32)?;
     let packing = Packing::new(lengths)?;
     let rows = Var::from_tensor(&Tensor::new(packing.pack(rows)?, &Device::Cpu)?)?;
