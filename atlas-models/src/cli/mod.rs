@@ -36,8 +36,8 @@ use clap::{Parser, Subcommand};
 
 use crate::models::MoleculeAutoencoder;
 use commands::{
-    analogues, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, map, models,
-    neighbours, params, sample, train, verify,
+    analogues, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, map,
+    models, neighbours, params, sample, train, verify,
 };
 
 /// The architectures that the commands know.

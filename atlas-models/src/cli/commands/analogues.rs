@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::chem::{self, Smiles};
 use crate::cli::Models;
+use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::model::{check_known, for_model};
 use crate::cli::output_file::OutputFile;
@@ -60,6 +61,9 @@ pub struct Args {
     /// standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Draw the molecule and those that are found, with their similarities, as an SVG
+    #[arg(long, value_name = "FILE.svg")]
+    grid: Option<PathBuf>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -81,6 +85,7 @@ struct Analogue {
 
 pub fn run(args: &Args, models: &Models) -> Result {
     let mut file = args.output.as_deref().map(OutputFile::create).transpose()?;
+    let mut grid = GridFile::create(args.grid.as_deref())?;
     let model = models.load(&args.bundle)?;
     let molecule = Smiles::parse(&args.molecule).map_err(Error::other);
     let molecule = molecule
@@ -94,6 +99,11 @@ pub fn run(args: &Args, models: &Models) -> Result {
         )));
     }
     found.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+    grid.add(molecule.as_str(), "");
+    for analogue in &found {
+        grid.add(&analogue.smiles, format_args!("{:.3}", analogue.similarity));
+    }
+    grid.finish()?;
     if found.len() < args.number {
         output::say(&format_args!(
             "{} of {} after {}: a larger --radius finds others",

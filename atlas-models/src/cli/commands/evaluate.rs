@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::train::RunFolder;
 use crate::cli::Models;
+use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::generation::{FIGURES, number_row, share_interval};
 use crate::cli::latent_space::{LatentSpace, LatentSpaceArgs};
@@ -68,6 +69,10 @@ pub struct Args {
     /// two, and whether it was trained on
     #[arg(long, value_name = "FILE")]
     per_molecule: Option<PathBuf>,
+    /// Draw the first 250 molecules that did not come back, each beside what it was decoded to, as an
+    /// SVG
+    #[arg(long, value_name = "FILE.svg")]
+    grid: Option<PathBuf>,
     #[command(flatten)]
     latent_space: LatentSpaceArgs,
     #[command(flatten)]
@@ -89,6 +94,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         .as_deref()
         .map(OutputFile::create)
         .transpose()?;
+    let mut grid = GridFile::create(args.grid.as_deref())?;
     match &table {
         Some(table) => table.watch_interrupts()?,
         None => interrupt::watch_for_bars()?,
@@ -128,12 +134,14 @@ pub fn run(args: &Args, models: &Models) -> Result {
         table.row(HEADER)?;
     }
     let (part, molecules) = (chosen.part, &chosen.molecules);
-    let scores = evaluate(&*model, part, molecules, seen.as_ref(), table.as_mut())?;
+    let mut files = (table.as_mut(), &mut grid);
+    let scores = evaluate(&*model, part, molecules, seen.as_ref(), &mut files)?;
     let of_blocks = chosen.of_held_out_blocks.as_ref().map(|molecules| {
         let seen = seen_of_blocks.as_ref();
-        evaluate(&*model, "held-out-blocks", molecules, seen, table.as_mut())
+        evaluate(&*model, "held-out-blocks", molecules, seen, &mut files)
     });
     let of_blocks = of_blocks.transpose()?;
+    grid.finish()?;
     if let Some(table) = table {
         table.finish()?;
     }
@@ -313,14 +321,18 @@ fn evaluate(
     part: &str,
     molecules: &Molecules,
     seen: Option<&Seen>,
-    mut table: Option<&mut OutputFile>,
+    (table, grid): &mut (Option<&mut OutputFile>, &mut GridFile),
 ) -> Result<Reconstruction> {
     let bar = progress::counter(Some(molecules.len()), "molecules");
     let mut records = molecules.records();
     let mut failed = None;
     let mut done = 0;
     let scores = reconstruction(model, molecules, &mut |molecule| {
-        if let Some(table) = &mut table
+        if !molecule.same {
+            grid.add(molecule.original.as_str(), "");
+            grid.add(molecule.decoded, "→");
+        }
+        if let Some(table) = table.as_deref_mut()
             && let Some(record) = records.next()
         {
             let seen = seen.map(|seen| seen.molecules[done]);

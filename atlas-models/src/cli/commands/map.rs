@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
+use rayon::prelude::*;
 
 use super::encode::encode;
+use crate::chem::Descriptors;
 use crate::cli::Models;
 use crate::cli::drawing::{Points, PrincipalAxes, map};
 use crate::cli::failure::Result;
@@ -19,7 +21,7 @@ use crate::data::Record;
 const EXAMPLES: &str = "\
 Examples:
   atlas map runs/gru-vae --data molecules.smi -o map.svg
-  atlas map runs/gru-vae --data molecules.csv --colour length --points 2000 > map.svg";
+  atlas map runs/gru-vae --data molecules.csv --colour logp --points 2000 > map.svg";
 
 /// Molecules that are encoded at a time.
 const BATCH: usize = 512;
@@ -62,6 +64,14 @@ enum Colour {
     /// The tokens of its SMILES
     #[default]
     Length,
+    /// Crippen's logP
+    Logp,
+    /// The quantitative estimate of drug-likeness, from 0 to 1
+    Qed,
+    /// The score of synthetic accessibility, from 1, easy, to 10, hard
+    Sa,
+    /// The average weight
+    Weight,
 }
 
 impl Colour {
@@ -69,14 +79,26 @@ impl Colour {
     fn label(self) -> &'static str {
         match self {
             Self::Length => "tokens",
+            Self::Logp => "logP",
+            Self::Qed => "QED",
+            Self::Sa => "SA",
+            Self::Weight => "g/mol",
         }
     }
 
     /// NaN for a molecule that has none.
     fn of(self, record: &Record) -> f64 {
-        match self {
-            Self::Length => record.smiles.tokens().count() as f64,
+        if let Self::Length = self {
+            return record.smiles.tokens().count() as f64;
         }
+        let described = Descriptors::of(record.smiles.as_str());
+        described.map_or(f64::NAN, |described| match self {
+            Self::Length => f64::NAN,
+            Self::Logp => described.log_p,
+            Self::Qed => described.qed,
+            Self::Sa => described.sa,
+            Self::Weight => described.weight,
+        })
     }
 }
 
@@ -99,7 +121,8 @@ pub fn run(args: &Args, models: &Models) -> Result {
             break;
         }
         latents.extend(encode(&*model, &batch)?);
-        values.extend(batch.iter().map(|record| args.colour.of(record)));
+        let of_batch: Vec<f64> = batch.par_iter().map(|r| args.colour.of(r)).collect();
+        values.extend(of_batch);
         bar.set_position(values.len() as u64);
         output.check_interrupt()?;
     }

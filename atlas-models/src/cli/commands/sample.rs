@@ -83,7 +83,7 @@ pub struct Args {
     reference: Option<PathBuf>,
     #[command(flatten)]
     rows: RowArgs,
-    /// Draw the strings, with their numbers, as an SVG
+    /// Draw the strings, the first 500, with their numbers, as an SVG
     #[arg(long, value_name = "FILE.svg")]
     grid: Option<PathBuf>,
     /// Print a JSON object with every count and share; the strings as well, unless they go to a file

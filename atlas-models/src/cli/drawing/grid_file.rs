@@ -7,7 +7,8 @@ use crate::chem::grid;
 use crate::cli::failure::Result;
 use crate::cli::output_file::OutputFile;
 
-const COLUMNS: usize = 5;
+/// Even, for pairs of molecules.
+const COLUMNS: usize = 6;
 /// More molecules than these are too many to look at.
 const LARGEST: usize = 500;
 
