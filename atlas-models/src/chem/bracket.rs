@@ -12,31 +12,52 @@
 use super::error::{Error, Result};
 use super::lexer::found_in;
 
-/// The length in bytes of the bracket atom that starts `rest`, which starts
-/// with `[` and stands at `offset` of the whole string.
+/// The parts of a bracket atom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BracketAtom<'a> {
+    pub isotope: Option<u32>,
+    /// An element, an aromatic symbol, or `*`.
+    pub symbol: &'a str,
+    /// `@`, `@@`, a class such as `@TB12`, or empty.
+    pub chirality: &'a str,
+    pub hydrogens: u32,
+    pub charge: i32,
+    /// Bytes from `[` to `]`, both counted.
+    pub length: usize,
+}
+
+/// Reads the bracket atom that starts `rest`, which starts with `[` and stands
+/// at `offset` of the whole string.
 ///
 /// # Errors
 ///
 /// If the inside breaks the grammar above, at the byte where it does.
-pub(super) fn length(rest: &str, offset: usize) -> Result<usize> {
+pub(super) fn read(rest: &str, offset: usize) -> Result<BracketAtom<'_>> {
     let mut cursor = Cursor {
         rest,
         offset,
         position: 1,
     };
-    cursor.number(
+    let isotope = cursor.number(
         3,
         "an isotope of at most three digits without a leading zero",
     )?;
     let symbol = cursor.symbol()?;
-    cursor.chirality(symbol)?;
-    cursor.hydrogens(symbol)?;
-    cursor.charge()?;
+    let chirality = cursor.chirality(symbol)?;
+    let hydrogens = cursor.hydrogens(symbol)?;
+    let charge = cursor.charge()?;
     cursor.class()?;
     if !cursor.eat(b']') {
         return cursor.refuse("`]` or a later part of a bracket atom");
     }
-    Ok(cursor.position)
+    Ok(BracketAtom {
+        isotope,
+        symbol,
+        chirality,
+        hydrogens,
+        charge,
+        length: cursor.position,
+    })
 }
 
 struct Cursor<'a> {
@@ -89,13 +110,19 @@ impl<'a> Cursor<'a> {
         self.refuse("an element symbol, an aromatic symbol or `*`")
     }
 
-    fn chirality(&mut self, symbol: &str) -> Result<()> {
+    fn chirality(&mut self, symbol: &str) -> Result<&'a str> {
         if symbol == "H" && self.peek() == Some(b'@') {
             return self.refuse("no chirality on a hydrogen");
         }
-        if !self.eat(b'@') || self.eat(b'@') {
-            return Ok(());
+        let start = self.position;
+        if self.eat(b'@') && !self.eat(b'@') {
+            self.chirality_class()?;
         }
+        Ok(&self.rest[start..self.position])
+    }
+
+    /// The class and its number after the first `@`, if they are there.
+    fn chirality_class(&mut self) -> Result<()> {
         let here = &self.rest[self.position..];
         let class = CHIRALITY_CLASSES
             .iter()
@@ -114,28 +141,30 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn hydrogens(&mut self, symbol: &str) -> Result<()> {
+    fn hydrogens(&mut self, symbol: &str) -> Result<u32> {
         if symbol == "H" && self.peek() == Some(b'H') {
             return self.refuse("no hydrogen count on a hydrogen");
         }
-        if self.eat(b'H') {
-            self.number(1, "a hydrogen count of one digit")?;
+        if !self.eat(b'H') {
+            return Ok(0);
         }
-        Ok(())
+        let count = self.number(1, "a hydrogen count of one digit")?;
+        Ok(count.unwrap_or(1))
     }
 
-    fn charge(&mut self) -> Result<()> {
-        for sign in [b'+', b'-'] {
+    fn charge(&mut self) -> Result<i32> {
+        for (sign, unit) in [(b'+', 1), (b'-', -1)] {
             if !self.eat(sign) {
                 continue;
             }
             // `++` and `--` are the specification's deprecated `+2` and `-2`.
-            if !self.eat(sign) {
-                self.number(2, "a charge of at most two digits without a leading zero")?;
+            if self.eat(sign) {
+                return Ok(2 * unit);
             }
-            break;
+            let size = self.number(2, "a charge of at most two digits without a leading zero")?;
+            return Ok(unit * size.unwrap_or(1) as i32);
         }
-        Ok(())
+        Ok(0)
     }
 
     fn class(&mut self) -> Result<()> {
@@ -177,7 +206,7 @@ mod tests {
     use super::*;
 
     fn refused_at(atom: &str) -> usize {
-        let error = length(atom, 10).expect_err(atom);
+        let error = read(atom, 10).expect_err(atom);
         error.offset().expect("a syntax error has an offset") - 10
     }
 
@@ -231,9 +260,31 @@ mod tests {
             "[Sc]",
             "[Cn]",
         ] {
-            assert_eq!(length(atom, 0), Ok(atom.len()), "{atom}");
-            assert_eq!(length(&format!("{atom}C]"), 0), Ok(atom.len()), "{atom}");
+            assert_eq!(read(atom, 0).unwrap().length, atom.len(), "{atom}");
+            let followed = format!("{atom}C]");
+            assert_eq!(read(&followed, 0).unwrap().length, atom.len(), "{atom}");
         }
+    }
+
+    #[test]
+    fn the_parts_are_what_is_written() {
+        let parts = |atom: &'static str| {
+            let read = read(atom, 0).unwrap();
+            let BracketAtom {
+                isotope,
+                symbol,
+                chirality,
+                hydrogens,
+                charge,
+                ..
+            } = read;
+            (isotope, symbol, chirality, hydrogens, charge)
+        };
+        assert_eq!(parts("[13C@@H2-2:7]"), (Some(13), "C", "@@", 2, -2));
+        assert_eq!(parts("[nH]"), (None, "n", "", 1, 0));
+        assert_eq!(parts("[C@TB12H0++]"), (None, "C", "@TB12", 0, 2));
+        assert_eq!(parts("[0Fe-]"), (Some(0), "Fe", "", 0, -1));
+        assert_eq!(parts("[C@+15]"), (None, "C", "@", 0, 15));
     }
 
     #[test]
@@ -290,11 +341,11 @@ mod tests {
     #[test]
     fn the_message_names_what_was_found_and_expected() {
         assert_eq!(
-            length("[C@TH3]", 4).unwrap_err().to_string(),
+            read("[C@TH3]", 4).unwrap_err().to_string(),
             "byte 9: `3` stands in a bracket atom; expected 1 or 2 after `@TH`"
         );
         assert_eq!(
-            length("[C", 4).unwrap_err().to_string(),
+            read("[C", 4).unwrap_err().to_string(),
             "byte 6: the string ends in a bracket atom; \
              expected `]` or a later part of a bracket atom"
         );

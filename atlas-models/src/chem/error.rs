@@ -45,6 +45,8 @@ enum Kind {
     Vocabulary(Vec<String>),
     #[error("not a molecule: {0}")]
     Chemistry(String),
+    #[error("byte {offset}: {reason}")]
+    Selfies { offset: usize, reason: String },
 }
 
 impl Error {
@@ -80,13 +82,21 @@ impl Error {
         Self(Box::new(Kind::Chemistry(reason.into())))
     }
 
-    /// Where in the SMILES string the problem is, in bytes from its start.
+    /// What is wrong with a SELFIES string, or what SELFIES cannot write.
+    pub(super) fn selfies(offset: usize, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self(Box::new(Kind::Selfies { offset, reason }))
+    }
+
+    /// Where in the string the problem is, in bytes from its start.
     ///
     /// `None` for a problem that has no place in a string: a vocabulary, a token
     /// id, or a well-formed string that describes no possible molecule.
     pub fn offset(&self) -> Option<usize> {
         match &*self.0 {
-            Kind::Syntax { offset, .. } | Kind::UnknownToken { offset, .. } => Some(*offset),
+            Kind::Syntax { offset, .. }
+            | Kind::UnknownToken { offset, .. }
+            | Kind::Selfies { offset, .. } => Some(*offset),
             Kind::UnknownId { .. } | Kind::Vocabulary(_) | Kind::Chemistry(_) => None,
         }
     }

@@ -148,7 +148,7 @@ fn scan(rest: &str, offset: usize) -> Result<(TokenKind, usize)> {
         b'B' if bytes.get(1) == Some(&b'r') => (TokenKind::Atom, 2),
         b'B' | b'C' | b'N' | b'O' | b'P' | b'S' | b'F' | b'I' => (TokenKind::Atom, 1),
         b'b' | b'c' | b'n' | b'o' | b'p' | b's' | b'*' => (TokenKind::Atom, 1),
-        b'[' => (TokenKind::BracketAtom, bracket::length(rest, offset)?),
+        b'[' => (TokenKind::BracketAtom, bracket::read(rest, offset)?.length),
         b'-' | b'=' | b'#' | b'$' | b':' | b'/' | b'\\' => (TokenKind::Bond, 1),
         b'(' => (TokenKind::BranchOpen, 1),
         b')' => (TokenKind::BranchClose, 1),

@@ -20,6 +20,7 @@ mod error;
 mod grammar;
 mod lexer;
 mod library;
+pub mod selfies;
 mod smiles;
 mod standardise;
 mod validity;
