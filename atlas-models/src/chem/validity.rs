@@ -131,7 +131,7 @@ pub(crate) fn canonical_of(molecule: &Molecule) -> Result<String> {
     rdkit_canonical_smiles(molecule).map_err(into_error)
 }
 
-fn into_error(error: RdkitSmilesError) -> Error {
+pub(super) fn into_error(error: RdkitSmilesError) -> Error {
     match error {
         RdkitSmilesError::Sanitization(reason) => Error::chemistry(reason),
         RdkitSmilesError::Unsupported(reason) => {
