@@ -33,7 +33,7 @@ pub(super) fn check(text: &str) -> Result<()> {
 
 /// What the tokens so far lead up to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// At the start or after a dot: an atom must come.
     #[default]
     Start,
@@ -60,31 +60,33 @@ impl State {
 
 type Atom = usize;
 
-#[derive(Debug)]
-struct OpenRing {
-    atom: Atom,
-    bond: Option<u8>,
+#[derive(Debug, Clone)]
+pub(super) struct OpenRing {
+    pub atom: Atom,
+    pub bond: Option<u8>,
     offset: usize,
 }
 
-#[derive(Debug, Default)]
-struct Grammar {
-    state: State,
+/// What of the tokens so far bears on those that may follow.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Grammar {
+    pub state: State,
     /// The atom that the next one is bonded to.
-    current: Option<Atom>,
+    pub current: Option<Atom>,
     /// The bond written last, until its other end is read.
-    bond: Option<u8>,
+    pub bond: Option<u8>,
     /// For each atom, the one that it was bonded to when it was written.
     parents: Vec<Option<Atom>>,
     /// Offset of each open `(`, and the atom that it branches from.
-    branches: Vec<(usize, Option<Atom>)>,
-    open_rings: BTreeMap<u32, OpenRing>,
+    pub branches: Vec<(usize, Option<Atom>)>,
+    pub open_rings: BTreeMap<u32, OpenRing>,
     /// The atoms at the two ends of each closed ring, the lower one first.
     ring_bonds: BTreeSet<(Atom, Atom)>,
 }
 
 impl Grammar {
-    fn push(&mut self, token: Token<'_>) -> Result<()> {
+    /// Takes the next token. After an error it is of no more use.
+    pub(super) fn push(&mut self, token: Token<'_>) -> Result<()> {
         match token.kind {
             TokenKind::Atom | TokenKind::BracketAtom => self.atom(),
             TokenKind::Bond => return self.bond(token),
@@ -223,7 +225,8 @@ impl Grammar {
         Err(Error::syntax(token.offset, found, self.state.expected()))
     }
 
-    fn finish(&self, end: usize) -> Result<()> {
+    /// Checks that the string, `end` bytes long, may end here.
+    pub(super) fn finish(&self, end: usize) -> Result<()> {
         if self.parents.is_empty() {
             return Err(Error::syntax(0, "the string is empty", "an atom"));
         }

@@ -18,6 +18,7 @@
 mod bracket;
 mod error;
 mod grammar;
+mod guide;
 mod lexer;
 mod library;
 pub mod selfies;
@@ -28,6 +29,7 @@ mod validity;
 mod vocabulary;
 
 pub use error::{Error, Result};
+pub use guide::SmilesGuide;
 pub(crate) use lexer::is_single_token;
 pub use lexer::{Lexer, Token, TokenKind};
 pub use library::{Library, molecules};

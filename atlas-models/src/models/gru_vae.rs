@@ -290,6 +290,7 @@ impl GruVae {
             forbidden: &[u32::from(PADDING), u32::from(START)],
             max_steps: self.longest,
             choice,
+            guide: None,
         };
         let written = nn::decode(&decoder, &state, &decoding)?;
         written

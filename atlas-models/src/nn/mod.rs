@@ -30,4 +30,4 @@ pub use cross_entropy::softmax_cross_entropy;
 pub use gru::{Gru, GruInput, GruOutput, GruState, GruTokenModel, LayerDropout};
 pub use linear::Linear;
 pub use packing::Packing;
-pub use tokens::{Decoding, TokenChoice, TokenModel, decode};
+pub use tokens::{Decoding, Guide, GuidedSequence, TokenChoice, TokenModel, decode};

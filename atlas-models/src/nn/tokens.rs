@@ -1,6 +1,8 @@
 //! Generates sequences: asks a [`TokenModel`] for the logits of the next token, and takes the
 //! likeliest or draws one.
 
+use std::fmt;
+
 use candle_core::{Result, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -48,8 +50,24 @@ pub enum TokenChoice {
     },
 }
 
+/// Keeps the sequences that [`decode`] writes to a grammar.
+pub trait Guide: fmt::Debug + Sync {
+    /// What it knows of a sequence before its first token.
+    fn start(&self) -> Box<dyn GuidedSequence + '_>;
+}
+
+/// What a [`Guide`] knows of one sequence.
+pub trait GuidedSequence: Send {
+    /// Whether `token`, which can be the one that ends the sequence, may come next when at most
+    /// `left` tokens can follow it.
+    fn allows(&mut self, token: u32, left: usize) -> bool;
+
+    /// Takes `token`, which was allowed last, as the next one.
+    fn push(&mut self, token: u32);
+}
+
 /// How sequences are written.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Decoding<'a> {
     /// The token that is fed first; not part of the results.
     pub begin: u32,
@@ -61,6 +79,9 @@ pub struct Decoding<'a> {
     pub max_steps: usize,
     /// How the next token is chosen.
     pub choice: TokenChoice,
+    /// What may follow what. A token that it does not allow is chosen as if its logit were the
+    /// lowest; where it allows none, the sequence ends.
+    pub guide: Option<&'a dyn Guide>,
 }
 
 /// Sequences that share the passes over a model's weights on one thread.
@@ -109,10 +130,38 @@ pub fn decode<M: TokenModel>(
 }
 
 /// One sequence being written.
-struct Draft {
+struct Draft<'a> {
     /// Its place among the results.
     index: usize,
     generator: Option<ChaCha8Rng>,
+    guided: Option<Box<dyn GuidedSequence + 'a>>,
+}
+
+impl Draft<'_> {
+    /// The next token, when at most `left` can follow it; `None` if the guide allows none. Refused
+    /// tokens lose their logits.
+    fn next(
+        &mut self,
+        logits: &mut [f32],
+        choice: TokenChoice,
+        left: usize,
+    ) -> Result<Option<u32>> {
+        let mut token = choose(logits, choice, self.generator.as_mut())?;
+        let Some(guided) = &mut self.guided else {
+            return Ok(Some(token));
+        };
+        // Drawing again without the token that was refused draws from what is allowed, by
+        // probability, and asks for few tokens where the model knows the grammar.
+        while !guided.allows(token, left) {
+            logits[token as usize] = f32::NEG_INFINITY;
+            if logits.iter().all(|&logit| logit == f32::NEG_INFINITY) {
+                return Ok(None);
+            }
+            token = choose(logits, choice, self.generator.as_mut())?;
+        }
+        guided.push(token);
+        Ok(Some(token))
+    }
 }
 
 fn write<M: TokenModel>(
@@ -133,12 +182,17 @@ fn write<M: TokenModel>(
                 Some(generator)
             }
         };
-        Draft { index, generator }
+        let guided = decoding.guide.map(Guide::start);
+        Draft {
+            index,
+            generator,
+            guided,
+        }
     };
-    let mut drafts: Vec<Draft> = sequences.iter().enumerate().map(draft).collect();
+    let mut drafts: Vec<Draft<'_>> = sequences.iter().enumerate().map(draft).collect();
     let mut tokens = vec![decoding.begin; drafts.len()];
     let mut logits = Vec::new();
-    for _ in 0..decoding.max_steps {
+    for left in (0..decoding.max_steps).rev() {
         if drafts.is_empty() {
             break;
         }
@@ -150,8 +204,8 @@ fn write<M: TokenModel>(
             for &token in decoding.forbidden {
                 logits[token as usize] = f32::NEG_INFINITY;
             }
-            let token = choose(logits, decoding.choice, draft.generator.as_mut())?;
-            if token != decoding.end {
+            let token = draft.next(logits, decoding.choice, left)?;
+            if let Some(token) = token.filter(|&token| token != decoding.end) {
                 results[draft.index].push(token);
                 tokens.push(token);
                 kept.push(row);
