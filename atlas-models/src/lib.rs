@@ -3,10 +3,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`chem`] | molecules as SMILES: tokens, vocabularies, validity, the built-in molecules |
+//! | [`chem`] | molecules as SMILES, SELFIES and graphs: tokens, vocabularies, validity, descriptors, drawings, the built-in molecules |
 //! | [`data`] | molecules from files, splits, batches; latents in files |
-//! | [`nn`] | the recurrent kernels that the models are made of |
-//! | [`models`] | the architectures, and the [interface](models::MoleculeAutoencoder) they share |
+//! | [`nn`] | the kernels and layers that the models are made of |
+//! | [`models`] | the architectures, the [parts](models::parts) they are made of, and the [interface](models::MoleculeAutoencoder) they share |
 //! | [`metrics`] | how good reconstructions, new molecules and latents are |
 //! | `cli` | the command line `atlas`, for models of one's own too |
 //!

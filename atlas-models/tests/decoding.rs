@@ -1,8 +1,8 @@
 //! What must hold when a GRU writes sequences.
 
 use atlas_models::nn::{
-    Decoding, Gru, GruInput, GruState, GruTokenModel, Linear, Packing, TokenChoice, TokenModel,
-    decode,
+    Decoding, Gru, GruInput, GruState, GruTokenModel, Guide, GuidedSequence, Linear, Packing,
+    TokenChoice, TokenModel, decode,
 };
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, VarBuilder, VarMap};
@@ -224,6 +224,82 @@ fn forbidden_tokens_are_in_no_result() -> Result<()> {
         let common = common.expect("something is written");
         let forbidden = [common];
         assert!(has(&free, common) && !has(&write(&forbidden)?, common));
+    }
+    Ok(())
+}
+
+/// Allows each token once, and the end after four.
+#[derive(Debug)]
+struct Once;
+
+impl Guide for Once {
+    fn start(&self) -> Box<dyn GuidedSequence + '_> {
+        Box::new(Seen(Vec::new()))
+    }
+}
+
+struct Seen(Vec<u32>);
+
+impl GuidedSequence for Seen {
+    fn allows(&mut self, token: u32, _: usize) -> bool {
+        if token == END {
+            return self.0.len() == 4;
+        }
+        !self.0.contains(&token)
+    }
+
+    fn push(&mut self, token: u32) {
+        self.0.push(token);
+    }
+}
+
+/// Allows one token, and nothing after it.
+#[derive(Debug)]
+struct OneToken;
+
+impl Guide for OneToken {
+    fn start(&self) -> Box<dyn GuidedSequence + '_> {
+        Box::new(Taken(false))
+    }
+}
+
+struct Taken(bool);
+
+impl GuidedSequence for Taken {
+    fn allows(&mut self, token: u32, _: usize) -> bool {
+        token != END && !self.0
+    }
+
+    fn push(&mut self, _: u32) {
+        self.0 = true;
+    }
+}
+
+#[test]
+fn guided_sequences_have_what_is_allowed_whatever_shares_their_batch() -> Result<()> {
+    let model = model(40)?;
+    let decoder = GruTokenModel::new(&model.gru, &model.embedding, &model.head)?;
+    for choice in [TokenChoice::Greedy, SAMPLE] {
+        let write = |guide, batch| {
+            let first = |tensor: &Tensor| tensor.narrow(0, 0, batch);
+            let initial: Vec<Tensor> = model.initial.iter().map(first).collect::<Result<_>>()?;
+            let state = decoder.start(batch, Some(&initial), Some(&first(&model.latents)?))?;
+            let guide: Option<&dyn Guide> = Some(guide);
+            let decoding = Decoding {
+                guide,
+                ..decoding(choice)
+            };
+            decode(&decoder, &state, &decoding)
+        };
+        let written = write(&Once, 40)?;
+        for tokens in &written {
+            let distinct: std::collections::BTreeSet<_> = tokens.iter().collect();
+            assert_eq!(distinct.len(), tokens.len());
+            assert!(tokens.len() >= 4);
+        }
+        assert_eq!(write(&Once, 3)?, written[..3]);
+        // Where nothing is allowed, a sequence ends.
+        assert!(write(&OneToken, 40)?.iter().all(|tokens| tokens.len() == 1));
     }
     Ok(())
 }

@@ -8,7 +8,17 @@
 //!
 //! # Measured
 //!
-//! MEASURED
+//! One random spelling of each of the 24,445 molecules of ZINC, 4,655 of MUV and
+//! 3,301 of QM9: none is refused, all are the same molecule by RDKit, and none has
+//! a token that [`Spelling::tokens`] does not say. Of twenty spellings, 19.8 are
+//! distinct for ZINC and MUV, 18.0 for QM9. Drawing one spelling of each molecule
+//! misses some of the tokens that others have (ring numbers `7` and `8` of ZINC,
+//! `6` of MUV), which is why the tokens are said and not drawn.
+//!
+//! A random spelling takes 0.5 ms for a molecule of ZINC and 0.1 ms for one of QM9
+//! in the dev profile, a canonical one 0.7 and 0.1 ms. `chematic-smiles` draws
+//! behind a lock, so that threads share the time of writing, though not that of
+//! reading and perceiving the molecule.
 
 use std::collections::BTreeSet;
 

@@ -6,9 +6,13 @@ use super::tokens::Role;
 /// An atom of the unfinished molecule.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GraphAtom {
-    /// `None` unless it is aromatic.
-    pub role: Option<Role>,
-    /// The bonds that it can still get; two stand for more.
+    /// `None` unless it is aromatic: its role if it gets at least none, one and two
+    /// bonds more than those that wait.
+    pub roles: Option<[Role; 3]>,
+    /// Its bonds whose other ends are yet to be written.
+    pub waiting: usize,
+    /// The most bonds that it can still get, with those that wait; two stand for
+    /// more.
     pub bonds_to_come: usize,
 }
 
@@ -22,36 +26,47 @@ const MOST_TRIALS: usize = 2_000;
 /// or can come to be in one, and those that get no more bonds and take a double
 /// bond can be paired. One that can get more bonds may find its partner later.
 pub(super) fn is_possible(atoms: &[GraphAtom], bonds: &[GraphBond]) -> bool {
-    if atoms.iter().all(|atom| atom.role.is_none()) {
+    if atoms.iter().all(|atom| atom.roles.is_none()) {
         return true;
     }
     let in_ring = ring_bonds(atoms, bonds);
-    let mut is_in_ring: Vec<bool> = atoms.iter().map(|atom| atom.bonds_to_come > 1).collect();
+    // In a ring it has two bonds of the ring.
+    let mut lacking: Vec<usize> = atoms
+        .iter()
+        .map(|atom| 2usize.saturating_sub(atom.waiting))
+        .collect();
+    for (&(low, high, _), _) in bonds.iter().zip(&in_ring).filter(|(_, in_ring)| **in_ring) {
+        for atom in [low, high] {
+            lacking[atom] = lacking[atom].saturating_sub(1);
+        }
+    }
+    let role_of = |atom: usize| {
+        atoms[atom]
+            .roles
+            .map_or(Role::NONE, |roles| roles[lacking[atom]])
+    };
+    let is_aromatic = |atom: &usize| atoms[*atom].roles.is_some();
+    let aromatic: Vec<usize> = (0..atoms.len()).filter(is_aromatic).collect();
+    if aromatic.iter().any(|&atom| !role_of(atom).is_possible()) {
+        return false;
+    }
     let mut has_aromatic_bond = vec![false; atoms.len()];
     let mut partners = vec![Vec::new(); atoms.len()];
     for (&(low, high, is_aromatic), &in_ring) in bonds.iter().zip(&in_ring) {
         for (atom, other) in [(low, high), (high, low)] {
-            is_in_ring[atom] |= in_ring;
             has_aromatic_bond[atom] |= is_aromatic;
-            let takes = |atom: usize| atoms[atom].role.is_some_and(|role| role.can_take);
-            if is_aromatic && in_ring && takes(atom) && takes(other) {
+            if is_aromatic && in_ring && role_of(atom).can_take && role_of(other).can_take {
                 partners[atom].push(other);
             }
         }
     }
-    let is_lost = |(atom, in_ring): (&GraphAtom, &bool)| {
-        atom.role
-            .is_some_and(|role| !in_ring || !role.is_possible())
-    };
-    if atoms.iter().zip(&is_in_ring).any(is_lost) {
-        return false;
-    }
-    let is_settled = |atom: &usize| atoms[*atom].role.is_some() && atoms[*atom].bonds_to_come == 0;
-    let settled: Vec<usize> = (0..atoms.len()).filter(is_settled).collect();
-    let role_of = |atom: usize| atoms[atom].role.unwrap_or(Role::UNKNOWN);
     // An atom without aromatic bonds is in no aromatic system: RDKit lets it be.
     let must_pair = |atom: &usize| has_aromatic_bond[*atom] && !role_of(*atom).can_spare;
-    let unpaired: Vec<usize> = settled.into_iter().filter(must_pair).collect();
+    let is_settled = |atom: &usize| atoms[*atom].bonds_to_come == 0;
+    let unpaired: Vec<usize> = aromatic
+        .into_iter()
+        .filter(|atom| is_settled(atom) && must_pair(atom))
+        .collect();
     let mut is_free = vec![true; atoms.len()];
     pair(&unpaired, &partners, &mut is_free, &mut MOST_TRIALS.clone())
 }

@@ -14,15 +14,36 @@
 //!
 //! A token is also refused if no token is allowed after it. That is one step of
 //! foresight: a string can still come to where nothing is allowed, and ends there,
-//! invalid. When few tokens are left, a token is allowed only if a search finds an
-//! ending that begins with it, so that an ending that was found is never lost.
+//! invalid, or go on until no tokens are left. When few are left, an ending is
+//! searched for with each token; once one is found, a token is allowed only if it
+//! leads to one, so that it is never lost.
 //!
-//! What it does not allow are the molecules that RDKit mends while it reads them,
-//! such as a nitro group that is written `N(=O)=O`. `[N+](=O)[O-]` is allowed.
+//! # Limits
+//!
+//! Not allowed are the molecules that RDKit mends while it reads them, such as a
+//! nitro group that is written `N(=O)=O` (`[N+](=O)[O-]` is allowed), and aromatic
+//! atoms with four neighbours. When a molecule needs all the tokens that are left,
+//! the search can overlook it and refuse it.
+//!
+//! What is left open is aromaticity. Without aromatic atoms strings do not fail;
+//! with them, a system can be begun that no ring the string could still close makes
+//! whole.
 //!
 //! # Measured
 //!
-//! MEASURED
+//! No prefix of the 249,572 molecules of ZINC, MUV and QM9 is refused if there are
+//! 200 tokens to write them with. With exactly as many as a molecule has, 11 % of
+//! 1,222 of ZINC are, 14 % of 4,654 of MUV, and 5 of 6,602 of QM9.
+//!
+//! Molecules of ZINC in which each token is replaced by another at a chance of 3 %:
+//! of those of at most 50 tokens 56 % are valid without the guide and 98 % with it
+//! (392 of 400); of at most 100 tokens, 62 % and 92 % (368). Of QM9, 87 % without it
+//! and all of 400 with it. Uniformly random choices among the allowed tokens of
+//! ZINC, many of which are charged aromatic atoms, end in a molecule for 43 of 60
+//! strings of at most 25 tokens, and for all 60 of QM9's.
+//!
+//! To follow a molecule of ZINC takes one or two milliseconds in the dev profile,
+//! most of it to look one token ahead; a string that runs out of tokens takes tens.
 
 mod aromatic;
 mod prefix;
@@ -40,16 +61,17 @@ use crate::nn::{Guide, GuidedSequence};
 /// Prefixes that a search for an ending looks at, if none is known.
 const MOST_TRIALS: usize = 200;
 /// If one is.
-const FEW_TRIALS: usize = 12;
+const FEW_TRIALS: usize = 100;
 
 /// Refuses the tokens after which no molecule can follow.
 ///
-/// Made once for a vocabulary, which takes a few milliseconds.
+/// Made once for a vocabulary, which takes some milliseconds.
 #[derive(Debug, Clone)]
 pub struct SmilesGuide {
     /// By id; `None` for special tokens.
     facts: Vec<Option<TokenFacts>>,
-    /// One token of each kind of atom, with the most room first.
+    /// One token of each kind of atom that an ending is made of, with the most
+    /// room first.
     atoms: Vec<u32>,
     /// All tokens, those that are allowed most often first.
     by_chance: Vec<u32>,
@@ -74,9 +96,13 @@ impl SmilesGuide {
             }
         }
         atoms.sort_by_key(|(_, facts)| facts.atom.map(|atom| std::cmp::Reverse(atom.room)));
-        let atoms: Vec<u32> = atoms.into_iter().map(|(id, _)| id).collect();
-        let others = known().map(|(id, _)| id).filter(|id| !atoms.contains(id));
-        let by_chance = atoms.iter().copied().chain(others).collect();
+        let ids = |atoms: &[(u32, &TokenFacts)]| atoms.iter().map(|&(id, _)| id).collect();
+        let all: Vec<u32> = ids(&atoms);
+        let others = known().map(|(id, _)| id).filter(|id| !all.contains(id));
+        let by_chance = all.iter().copied().chain(others).collect();
+        // Atoms in brackets are mostly charged: an ending does well without them.
+        atoms.retain(|(_, facts)| facts.kind == TokenKind::Atom);
+        let atoms = if atoms.is_empty() { all } else { ids(&atoms) };
         let rings = known().filter_map(|(id, facts)| Some((facts.token().ring_number()?, id)));
         let rings = rings.collect();
         let close = known().find(|(_, facts)| facts.kind == TokenKind::BranchClose);
@@ -209,13 +235,18 @@ impl Writing<'_> {
         if fewest > left {
             return None;
         }
-        // Where tokens run short, an ending must be known. A ring needs two atoms
-        // and its end; an aromatic system, some more.
-        if left < 3 * fewest + 8 {
+        // Where tokens run short, an ending is looked for, and kept once it is found.
+        // A ring needs two atoms and its end; an aromatic system, some more.
+        if left < 3 * fewest + 6 {
             let is_known = self.written.ending.is_some();
             let trials = if is_known { FEW_TRIALS } else { MOST_TRIALS };
-            let ending = Some(self.guide.ending(&prefix, left, trials)?);
-            return Some(Continued { prefix, ending });
+            let ending = self.guide.ending(&prefix, left, trials);
+            if ending.is_some() || is_known {
+                return ending.map(|ending| Continued {
+                    prefix,
+                    ending: Some(ending),
+                });
+            }
         }
         let ending = None;
         let is_open = self.guide.has_successor(&prefix, left);
@@ -238,3 +269,6 @@ impl GuidedSequence for Writing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

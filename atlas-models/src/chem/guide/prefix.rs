@@ -7,6 +7,10 @@ use crate::chem::grammar::{Grammar, State};
 use crate::chem::lexer::TokenKind;
 use crate::chem::validity::is_valid;
 
+/// The most bonds, double ones aside, of an aromatic atom. RDKit reads one more and
+/// takes the atom for an aliphatic one; it writes none so.
+const MOST_AROMATIC: usize = 3;
+
 /// An atom of the molecule so far.
 #[derive(Debug, Clone, Copy)]
 struct PlacedAtom {
@@ -28,11 +32,8 @@ impl PlacedAtom {
 
     /// Whether there is room for the bonds that it has.
     fn fits(&self) -> bool {
-        // RDKit mends some aromatic atoms with an oxygen too many.
-        let is_mended = self.facts.is_aromatic()
-            && self.double == 1
-            && self.facts.role(1, self.other.max(2)).is_possible();
-        self.used <= self.facts.room || is_mended
+        let is_crowded = self.facts.is_aromatic() && self.other > MOST_AROMATIC;
+        self.used <= self.facts.room && !is_crowded
     }
 
     fn fits_with(mut self, order: usize) -> bool {
@@ -46,24 +47,45 @@ impl PlacedAtom {
         usize::from(self.fits()) + usize::from(self.fits_with(1))
     }
 
-    /// Its part in the aromatic systems, whichever of the bonds come.
-    fn in_graph(self, bonds_to_come: usize) -> GraphAtom {
-        let is_open = bonds_to_come > 0;
-        let role = |double, other| self.facts.role(double, other);
-        let possible = if is_open {
-            // The bonds that are there or are yet to come may be of any order.
-            let later = (self.double..=1).flat_map(|double| {
-                let others = self.other.saturating_sub(1).max(2)..=4;
-                others.map(move |other| (double, other))
-            });
-            let later = later.map(|(double, other)| role(double, other));
-            later.reduce(Role::or).unwrap_or(Role::UNKNOWN)
+    /// Its part in the aromatic systems if the bonds that come are at least so many:
+    /// of any order, as are those that it has one end of.
+    fn role_with(&self, more: usize) -> Role {
+        if self.double > 1 {
+            return Role::UNKNOWN;
+        }
+        let later = (self.double..=1).flat_map(|double| {
+            let fewest = (self.other + more)
+                .saturating_sub(double - self.double)
+                .max(2);
+            (fewest..=MOST_AROMATIC).map(move |other| self.facts.role(double, other))
+        });
+        later.fold(Role::NONE, Role::or)
+    }
+
+    /// The atom in the graph, with the ends of bonds that wait for their other
+    /// ends, and whether more can come.
+    fn in_graph(&self, waiting: usize, can_get_more: bool) -> GraphAtom {
+        let is_settled = waiting == 0 && !can_get_more;
+        let roles = if is_settled {
+            [
+                self.facts.role(self.double, self.other),
+                Role::NONE,
+                Role::NONE,
+            ]
+        } else if can_get_more {
+            [0, 1, 2].map(|more| self.role_with(more))
         } else {
-            role(self.double, self.other)
+            [self.role_with(0), Role::NONE, Role::NONE]
+        };
+        let most = if can_get_more {
+            self.most_bonds_to_come()
+        } else {
+            0
         };
         GraphAtom {
-            role: self.facts.is_aromatic().then_some(possible),
-            bonds_to_come,
+            roles: self.facts.is_aromatic().then_some(roles),
+            waiting,
+            bonds_to_come: waiting + most,
         }
     }
 }
@@ -94,10 +116,14 @@ impl Prefix {
         is_atom_due + self.grammar.branches.len() + self.grammar.open_rings.len()
     }
 
+    /// Whether everything is closed, and the aromatic atoms have partners.
+    pub(super) fn is_complete(&self) -> bool {
+        self.grammar.finish(0).is_ok() && aromatic::is_possible(&self.graph(true), &self.bonds)
+    }
+
     /// Whether it is a whole molecule.
     pub(super) fn is_molecule(&self, guide: &SmilesGuide) -> bool {
-        if self.grammar.finish(0).is_err() || !aromatic::is_possible(&self.graph(true), &self.bonds)
-        {
+        if !self.is_complete() {
             return false;
         }
         let texts = self.tokens.iter().filter_map(|&id| guide.facts(id));
@@ -188,30 +214,44 @@ impl Prefix {
     }
 
     fn is_possible(&self) -> bool {
-        aromatic::is_possible(&self.graph(false), &self.bonds)
+        self.can_close_rings() && aromatic::is_possible(&self.graph(false), &self.bonds)
+    }
+
+    /// Whether no ring is open, or an atom has room for what closes them.
+    fn can_close_rings(&self) -> bool {
+        let has_room = |atom: usize| self.atoms[atom].fits_with(1);
+        let mut branched = self.grammar.branches.iter().filter_map(|&(_, atom)| atom);
+        self.grammar.open_rings.is_empty()
+            || matches!(
+                self.grammar.state,
+                State::Start | State::Bond | State::BranchBond
+            )
+            || self.grammar.current.is_some_and(has_room)
+            || branched.any(has_room)
     }
 
     /// The atoms so far, and the bonds that they can get; none, if they are all.
     fn graph(&self, are_all: bool) -> Vec<GraphAtom> {
-        let mut bonds_to_come = vec![0; self.atoms.len()];
-        let branched = self.grammar.branches.iter().filter_map(|&(_, atom)| atom);
-        for atom in branched.filter(|_| !are_all) {
-            bonds_to_come[atom] = self.atoms[atom].most_bonds_to_come();
-        }
-        if let Some(current) = self.grammar.current.filter(|_| !are_all) {
-            let mut atom = self.atoms[current];
-            let is_bond_written = self.grammar.bond.is_some();
-            if is_bond_written {
-                atom.add(order(self.grammar.bond));
+        let mut waiting = vec![0; self.atoms.len()];
+        let mut can_get_more = vec![false; self.atoms.len()];
+        let mut placed = self.atoms.clone();
+        if !are_all {
+            let branched = self.grammar.branches.iter().filter_map(|&(_, atom)| atom);
+            for atom in branched.chain(self.grammar.current) {
+                can_get_more[atom] = true;
             }
-            bonds_to_come[current] = usize::from(is_bond_written) + atom.most_bonds_to_come();
+            if let (Some(current), Some(bond)) = (self.grammar.current, self.grammar.bond) {
+                placed[current].add(order(Some(bond)));
+                waiting[current] += 1;
+            }
+            for open in self.grammar.open_rings.values() {
+                waiting[open.atom] += 1;
+            }
         }
-        for open in self.grammar.open_rings.values() {
-            bonds_to_come[open.atom] += 1;
-        }
-        let placed = self.atoms.iter().zip(bonds_to_come);
-        placed
-            .map(|(atom, bonds_to_come)| atom.in_graph(bonds_to_come))
+        let bonds = waiting.into_iter().zip(can_get_more);
+        let atoms = placed.iter().zip(bonds);
+        atoms
+            .map(|(atom, (waiting, more))| atom.in_graph(waiting, more))
             .collect()
     }
 }

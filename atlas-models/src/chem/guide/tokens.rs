@@ -28,8 +28,8 @@ pub(super) struct AtomFacts {
     /// counted by its order, aromatic ones as single.
     pub room: usize,
     /// For an aromatic atom, its part in a Kekulé structure by its double bonds
-    /// (none, one) and its other bonds (two, three, four).
-    pub roles: Option<[[Role; 3]; 2]>,
+    /// (none, one) and its other bonds (two, three).
+    pub roles: Option<[[Role; 2]; 2]>,
 }
 
 /// Whether an aromatic atom has a double bond of its aromatic system.
@@ -43,6 +43,11 @@ impl Role {
     pub(super) const UNKNOWN: Self = Self {
         can_take: true,
         can_spare: true,
+    };
+
+    pub(super) const NONE: Self = Self {
+        can_take: false,
+        can_spare: false,
     };
 
     pub(super) fn or(self, other: Self) -> Self {
@@ -114,12 +119,7 @@ fn atom_facts(token: &Token<'_>) -> AtomFacts {
     };
     AtomFacts {
         room: (0..=MOST_BONDS).rev().find(bonded).unwrap_or(0),
-        roles: is_aromatic.then(|| {
-            [
-                ["", "(C)", "(C)(C)"].map(role),
-                ["(=O)", "(=O)(C)", "(=O)(C)(C)"].map(role),
-            ]
-        }),
+        roles: is_aromatic.then(|| [["", "(C)"].map(role), ["(=O)", "(=O)(C)"].map(role)]),
     }
 }
 

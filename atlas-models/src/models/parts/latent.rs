@@ -1,4 +1,8 @@
 //! The latent between a reader and a writer: its noise and what keeps it near its prior.
+//!
+//! There is no adversarial kind, which a discriminator keeps near its prior (AAE, Makhzani et al. 2015):
+//! that of MOSES falls behind its variational autoencoder, with 0.937 against 0.977 valid samples and an
+//! FCD of 0.556 against 0.099.
 
 use std::borrow::Cow;
 

@@ -142,6 +142,7 @@ fn a_sequence_is_written_the_same_whatever_its_batch() -> Result<()> {
             seed: 5,
             first_stream: 0,
         },
+        guide: None,
     };
     let write = |batch: usize| {
         let state = stepwise.start(batch, Some(&constant.narrow(0, 0, batch)?))?;
