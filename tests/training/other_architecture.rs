@@ -228,9 +228,12 @@ fn overrides(
     let vocabulary = Vocabulary::build(Notation::Atoms, molecules).unwrap();
     let mut overrides = serde_json::json!({ "vocabulary": vocabulary.tokens() });
     let schema = entry.schema();
+    let usual = schema.complete(&overrides);
     for part in ["reader", "writer"] {
-        if schema.field(part).is_some() {
-            overrides[part] = serde_json::json!({ "hidden_size": 32, "dropout": 0.2 });
+        for (name, value) in [("hidden_size", 32.into()), ("dropout", 0.2.into())] {
+            if usual[part].get(name).is_some() {
+                overrides[part][name] = value;
+            }
         }
     }
     overrides

@@ -154,7 +154,7 @@ fn a_bundle_says_how_it_was_trained() {
     );
     assert_eq!(
         note["settings"]["weights"],
-        serde_json::json!({ "kl": 0.2 })
+        serde_json::json!({ "kl": 0.2, "noise": 1.0 })
     );
     assert_eq!(
         note["settings"]["frozen"],

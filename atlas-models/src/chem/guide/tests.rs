@@ -2,12 +2,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::chem::{Lexer, PADDING, START, Smiles, is_valid, molecules};
+use crate::chem::{Lexer, Notation, PADDING, START, Smiles, is_valid, molecules};
 
 fn vocabulary(tokens: &str) -> Vocabulary {
     let mut tokens: Vec<&str> = tokens.split(' ').collect();
     tokens.sort_unstable();
-    Vocabulary::of_tokens(tokens).unwrap()
+    let tokens = tokens.into_iter().map(str::to_owned);
+    Vocabulary::of_tokens(Notation::Atoms, tokens).unwrap()
 }
 
 /// Whether `token` may follow `prefix`, whose tokens all may, when `left` can follow it.
@@ -101,7 +102,7 @@ fn what_cannot_be_closed_with_the_tokens_left_is_refused() {
 #[test]
 fn no_prefix_of_a_molecule_is_refused() {
     let corpus: Vec<Smiles> = molecules().take(500).collect();
-    let vocabulary = Vocabulary::build(&corpus).unwrap();
+    let vocabulary = Vocabulary::build(Notation::Atoms, &corpus).unwrap();
     let guide = SmilesGuide::new(&vocabulary);
     for smiles in &corpus {
         let mut writing = guide.start();
@@ -167,7 +168,7 @@ fn random_choices_without_aromatic_atoms_end_in_molecules() {
 #[test]
 fn nine_in_ten_molecules_with_wrong_tokens_are_mended() {
     let corpus: Vec<Smiles> = molecules().take(300).collect();
-    let vocabulary = Vocabulary::build(&corpus).unwrap();
+    let vocabulary = Vocabulary::build(Notation::Atoms, &corpus).unwrap();
     let guide = SmilesGuide::new(&vocabulary);
     let valid = (0..).zip(&corpus).filter(|(seed, smiles)| {
         let likely = vocabulary.encode(smiles).unwrap();
