@@ -13,7 +13,7 @@ use crate::data::Molecules;
 use crate::models::{self, Fit};
 
 /// The most molecules that are encoded to fit a prior to.
-const MOST: usize = 22_000;
+const MOST: usize = 12_000;
 
 /// The topic of the note in a bundle's provenance that says how its prior was fitted.
 const NOTE: &str = "prior";

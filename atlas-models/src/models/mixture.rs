@@ -5,6 +5,7 @@ use candle_core::{D, DType, Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// A mixture of normal distributions with full covariances.
@@ -47,12 +48,12 @@ pub struct Candidate {
 pub const COMPONENTS: [usize; 6] = [1, 10, 20, 50, 100, 200];
 
 /// The most latents that are fitted to and held out; more hardly change what is found.
-const MOST: [usize; 2] = [20_000, 2_000];
-/// The fewest latents for each component.
-const LATENTS_PER_COMPONENT: usize = 10;
+const MOST: [usize; 2] = [10_000, 2_000];
+/// The fewest latents for each component beyond the first.
+const LATENTS_PER_COMPONENT: usize = 50;
 /// The most rounds of expectation and maximisation, and the gain in nats that ends them.
-const ROUNDS: usize = 40;
-const GAIN: f64 = 0.01;
+const ROUNDS: usize = 12;
+const GAIN: f64 = 0.05;
 
 impl Mixture {
     /// Fits mixtures of several sizes to latents `[molecules, latent]`, and takes the one under
@@ -91,7 +92,7 @@ impl Mixture {
         }];
         let mut best: Option<(f64, White)> = None;
         for &components in components {
-            if components == 0 || components * LATENTS_PER_COMPONENT > fitted {
+            if components == 0 || (components - 1) * LATENTS_PER_COMPONENT > fitted {
                 continue;
             }
             let mixture = White::fit(&train_white, components, &mut generator)?;
@@ -200,12 +201,15 @@ impl Whitening {
         })
     }
 
+    /// Latents so, followed by a column of ones.
     fn apply(&self, latents: &Tensor) -> Result<Tensor> {
         let width = self.mean.len();
         let mean = Tensor::from_slice(&self.mean, width, &Device::Cpu)?;
         let inverse = Tensor::from_slice(&self.inverse, (width, width), &Device::Cpu)?;
         let centred = latents.to_dtype(DType::F64)?.broadcast_sub(&mean)?;
-        Ok(centred.matmul(&inverse.t()?)?.to_dtype(DType::F32)?)
+        let white = centred.matmul(&inverse.t()?)?.to_dtype(DType::F32)?;
+        let ones = Tensor::ones((white.dim(0)?, 1), DType::F32, &Device::Cpu)?;
+        Ok(Tensor::cat(&[white, ones], 1)?)
     }
 
     /// The mixture of latents as they were.
@@ -237,7 +241,8 @@ struct White {
 
 impl White {
     fn fit(latents: &Tensor, components: usize, generator: &mut ChaCha8Rng) -> Result<Self> {
-        let (count, width) = latents.dims2()?;
+        let (count, columns) = latents.dims2()?;
+        let width = columns - 1;
         let starts = index::sample(generator, count, components).into_vec();
         let rows = latents.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         let identity = (0..width * width).map(|i| f64::from(u8::from(i % (width + 1) == 0)));
@@ -246,7 +251,7 @@ impl White {
             weights: vec![1.0 / components as f64; components],
             means: starts
                 .iter()
-                .flat_map(|&start| rows[start].clone())
+                .flat_map(|&start| rows[start][..width].to_vec())
                 .collect(),
             factors: identity.repeat(components),
         };
@@ -263,25 +268,27 @@ impl White {
     }
 
     /// The share of each component in each latent, `[latents, components]`, and the mean logarithm
-    /// of the density.
+    /// of the density; `latents` end in a column of ones.
     fn log_density(&self, latents: &Tensor) -> Result<(Tensor, f64)> {
-        let (_, width) = latents.dims2()?;
-        let mut columns = Vec::with_capacity(self.weights.len());
-        for (index, &weight) in self.weights.iter().enumerate() {
+        let width = latents.dim(1)? - 1;
+        let column = |(index, &weight): (usize, &f64)| -> Result<Tensor> {
             let factor = &self.factors[index * width * width..][..width * width];
-            let inverse: Vec<f32> = invert(factor, width).iter().map(|&x| x as f32).collect();
-            let inverse = Tensor::from_vec(inverse, (width, width), &Device::Cpu)?;
-            let mean: Vec<f32> = self.means[index * width..][..width]
-                .iter()
-                .map(|&x| x as f32)
-                .collect();
-            let mean = Tensor::from_vec(mean, width, &Device::Cpu)?;
-            let white = latents.broadcast_sub(&mean)?.matmul(&inverse.t()?)?;
+            let mean = &self.means[index * width..][..width];
+            let inverse = invert(factor, width);
+            // Maps a latent and one to the latent as the component's standard normal has it.
+            let maps = inverse.chunks(width).flat_map(|row| {
+                let scaled = row.iter().map(|&element| element as f32);
+                scaled.chain([-dot(row, mean) as f32])
+            });
+            let map = Tensor::from_vec(maps.collect(), (width, width + 1), &Device::Cpu)?;
+            let white = latents.matmul(&map.t()?)?;
             let constant = weight.ln()
                 - log_determinant(factor, width)
                 - 0.5 * width as f64 * (2.0 * std::f64::consts::PI).ln();
-            columns.push(((white.sqr()?.sum(D::Minus1)? * -0.5)? + constant)?);
-        }
+            Ok(((white.sqr()?.sum(D::Minus1)? * -0.5)? + constant)?)
+        };
+        let columns = self.weights.par_iter().enumerate().map(column);
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         let logarithms = Tensor::stack(&columns, 1)?;
         let total = logarithms.log_sum_exp(1)?;
         let shares = logarithms.broadcast_sub(&total.unsqueeze(1)?)?.exp()?;
@@ -292,31 +299,40 @@ impl White {
         Ok((shares, mean))
     }
 
-    /// Moves the components to the latents that they have shares in.
+    /// Moves the components to the latents that they have shares in; `latents` end in a column of
+    /// ones.
     fn maximise(&mut self, latents: &Tensor, shares: &Tensor) -> Result<()> {
-        let (count, width) = latents.dims2()?;
+        let (count, columns) = latents.dims2()?;
+        let width = columns - 1;
         let prior = width as f64;
-        for index in 0..self.weights.len() {
-            let share = shares.narrow(1, index, 1)?;
-            let total = f64::from(share.sum_all()?.to_scalar::<f32>()?);
-            self.weights[index] = (total + 1e-10) / count as f64;
-            let weighted = latents.broadcast_mul(&share)?;
-            let mean = (weighted.sum(0)?.to_dtype(DType::F64)? / (total + 1e-10))?;
-            let centred = latents.broadcast_sub(&mean.to_dtype(DType::F32)?)?;
-            let scatter = centred
-                .broadcast_mul(&share)?
-                .t()?
-                .matmul(&centred)?
-                .to_dtype(DType::F64)?;
-            let mut covariance = scatter.flatten_all()?.to_vec1::<f64>()?;
-            for (at, element) in covariance.iter_mut().enumerate() {
-                let identity = f64::from(u8::from(at % (width + 1) == 0));
-                *element = (*element + prior * identity) / (total + prior);
+        let moved = |index| -> Result<(f64, Vec<f64>, Vec<f64>)> {
+            let weighted = latents.broadcast_mul(&shares.narrow(1, index, 1)?)?;
+            // The sums of shares, of latents and of their products, all at once.
+            let sums = weighted.t()?.matmul(latents)?.to_dtype(DType::F64)?;
+            let sums = sums.to_vec2::<f64>()?;
+            let total = sums[width][width] + 1e-10;
+            let mean: Vec<f64> = sums[width][..width].iter().map(|sum| sum / total).collect();
+            let mut covariance = Vec::with_capacity(width * width);
+            for (row, products) in sums[..width].iter().enumerate() {
+                for (column, product) in products[..width].iter().enumerate() {
+                    let scatter = product - total * mean[row] * mean[column];
+                    let identity = f64::from(u8::from(row == column));
+                    covariance.push((scatter + prior * identity) / (total + prior));
+                }
             }
-            self.means[index * width..][..width].copy_from_slice(&mean.to_vec1::<f64>()?);
-            self.factors[index * width * width..][..width * width]
-                .copy_from_slice(&cholesky(covariance, width)?);
-        }
+            Ok((total / count as f64, mean, cholesky(covariance, width)?))
+        };
+        let components = (0..self.weights.len()).into_par_iter().map(moved);
+        let components = components.collect::<Result<Vec<_>>>()?;
+        self.weights = components.iter().map(|(weight, ..)| *weight).collect();
+        self.means = components
+            .iter()
+            .flat_map(|(_, mean, _)| mean.clone())
+            .collect();
+        self.factors = components
+            .into_iter()
+            .flat_map(|(.., factor)| factor)
+            .collect();
         let sum: f64 = self.weights.iter().sum();
         self.weights.iter_mut().for_each(|weight| *weight /= sum);
         Ok(())
