@@ -1,6 +1,6 @@
 //! Checks that several commands make of a model and its input.
 
-use atlas_core::{Draws, Registry, Result};
+use atlas_core::{Draws, Error, Registry, Result};
 use candle_core::Tensor;
 
 use crate::chem::Smiles;
@@ -19,6 +19,14 @@ pub fn default_model<I: ?Sized + 'static>(models: &Registry<I>) -> Option<&'stat
 /// An error that says why, if the model cannot represent the molecule.
 pub fn check_known(model: &dyn MoleculeAutoencoder, smiles: &Smiles) -> Result<()> {
     model.size(smiles).map(|_| ())
+}
+
+/// The molecule that an argument spells, which the model can represent.
+pub fn known_molecule(model: &dyn MoleculeAutoencoder, text: &str) -> Result<Smiles> {
+    let known = Smiles::parse(text).map_err(Error::other);
+    known
+        .and_then(|smiles| check_known(model, &smiles).map(|()| smiles))
+        .map_err(|error| error.within(format_args!("`{text}`")))
 }
 
 /// What stands for an empty string in a line, so that rows stay rows: no reader takes it for a

@@ -12,7 +12,7 @@ use crate::chem::{self, Smiles};
 use crate::cli::Models;
 use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::model::{check_known, for_model};
+use crate::cli::model::{for_model, known_molecule};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{count, grouped};
@@ -87,10 +87,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let mut file = args.output.as_deref().map(OutputFile::create).transpose()?;
     let mut grid = GridFile::create(args.grid.as_deref())?;
     let model = models.load(&args.bundle)?;
-    let molecule = Smiles::parse(&args.molecule).map_err(Error::other);
-    let molecule = molecule
-        .and_then(|molecule| check_known(&*model, &molecule).map(|()| molecule))
-        .map_err(|error| error.within(format_args!("`{}`", args.molecule)))?;
+    let molecule = known_molecule(&*model, &args.molecule)?;
     let (mut found, drawn) = find(&*model, &molecule, args)?;
     if found.is_empty() {
         return Err(Failure::new(format_args!(

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use atlas_core::Error;
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 
@@ -10,7 +9,7 @@ use crate::chem::{self, Smiles};
 use crate::cli::Models;
 use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::model::{check_known, for_model, in_line};
+use crate::cli::model::{for_model, in_line, known_molecule};
 use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
@@ -108,11 +107,8 @@ fn ends(model: &dyn MoleculeAutoencoder, args: &Args) -> Result<Vec<Smiles>> {
     let mut problems = Problems::default();
     let mut ends = Vec::new();
     for (name, text) in [("A", &args.from), ("B", &args.to)] {
-        let known = Smiles::parse(text)
-            .map_err(Error::other)
-            .and_then(|smiles| check_known(model, &smiles).map(|()| smiles))
-            .map_err(|error| error.within(format_args!("{name}: `{text}`")));
-        ends.extend(problems.take(known));
+        let known = known_molecule(model, text);
+        ends.extend(problems.take(known.map_err(|error| error.within(name))));
     }
     problems.into_result("there is no way", Some(ends))
 }

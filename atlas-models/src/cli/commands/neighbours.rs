@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use atlas_core::Error;
 use candle_core::{D, DType, Device, Tensor};
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
-use crate::chem::{self, Smiles};
+use crate::chem;
 use crate::cli::Models;
 use crate::cli::failure::Result;
-use crate::cli::model::check_known;
+use crate::cli::model::known_molecule;
 use crate::cli::molecules::RowArgs;
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
@@ -66,10 +65,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let mut file = args.output.as_deref().map(OutputFile::create).transpose()?;
     interrupt::watch_for_bars()?;
     let model = models.load(&args.bundle)?;
-    let molecule = Smiles::parse(&args.molecule).map_err(Error::other);
-    let molecule = molecule
-        .and_then(|molecule| check_known(&*model, &molecule).map(|()| molecule))
-        .map_err(|error| error.within(format_args!("`{}`", args.molecule)))?;
+    let molecule = known_molecule(&*model, &args.molecule)?;
     let trained_on = TrainedOn::of(model.provenance());
     let trained = trained_on.as_ref();
     let trained = trained.map(|known| &known.data.rows.standardise);

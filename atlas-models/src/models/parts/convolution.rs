@@ -6,9 +6,9 @@ use candle_core::{Module, Tensor};
 use candle_nn::{Embedding, VarBuilder};
 
 use super::Reader;
-use super::tokens::framed;
-use crate::chem::{END, START, Smiles, Tokens, Vocabulary};
-use crate::nn::{Convolution, Linear, Packing};
+use super::tokens::pack_whole;
+use crate::chem::{Smiles, Tokens, Vocabulary};
+use crate::nn::{Convolution, Linear};
 
 /// A convolution that reads.
 #[derive(Params, Clone, Debug, PartialEq)]
@@ -95,11 +95,7 @@ impl Reader for ConvolutionReader {
     }
 
     fn read(&self, batch: &[Tokens], step: &mut Step) -> Result<Tensor> {
-        let lengths: Vec<usize> = batch.iter().map(|tokens| tokens.len() + 2).collect();
-        let packing = Packing::new(&lengths)?;
-        let sequences = batch.iter();
-        let sequences = sequences.map(|tokens| framed(Some(START), tokens, Some(END)));
-        let ids = packing.pack(&sequences.collect::<Vec<_>>())?;
+        let (packing, ids) = pack_whole(batch)?;
         let embedding = self.embedding.embeddings();
         let mut rows: Option<Tensor> = None;
         for layer in &self.layers {

@@ -92,6 +92,16 @@ impl Lesson {
     }
 }
 
+/// The molecules' tokens between start and end, in packed rows.
+pub(crate) fn pack_whole(batch: &[Tokens]) -> Result<(Packing, Vec<u32>)> {
+    let lengths: Vec<usize> = batch.iter().map(|tokens| tokens.len() + 2).collect();
+    let packing = Packing::new(&lengths)?;
+    let sequences = batch.iter();
+    let sequences = sequences.map(|tokens| framed(Some(START), tokens, Some(END)));
+    let ids = packing.pack(&sequences.collect::<Vec<_>>())?;
+    Ok((packing, ids))
+}
+
 /// Ids with a special token before, after, or both.
 pub(crate) fn framed(before: Option<u16>, tokens: &[u16], after: Option<u16>) -> Vec<u32> {
     let framed = before.into_iter().chain(tokens.iter().copied());

@@ -8,9 +8,9 @@ use atlas_core::random::Dropout;
 use candle_core::{Module, Tensor};
 use candle_nn::{Embedding, VarBuilder};
 
-use super::tokens::framed;
+use super::tokens::pack_whole;
 use super::{Reader, Writer};
-use crate::chem::{END, START, Smiles, Tokens, Vocabulary};
+use crate::chem::{Smiles, Tokens, Vocabulary};
 use crate::nn::{
     self, Decoding, LayerDropout, Linear, Packing, TransformerLayers, TransformerTokenModel,
 };
@@ -122,11 +122,7 @@ impl Reader for TransformerReader {
     }
 
     fn read(&self, batch: &[Tokens], step: &mut Step) -> Result<Tensor> {
-        let lengths: Vec<usize> = batch.iter().map(|tokens| tokens.len() + 2).collect();
-        let packing = Packing::new(&lengths)?;
-        let sequences = batch.iter();
-        let sequences = sequences.map(|tokens| framed(Some(START), tokens, Some(END)));
-        let ids = packing.pack(&sequences.collect::<Vec<_>>())?;
+        let (packing, ids) = pack_whole(batch)?;
         let rows = self.0.run(&packing, &ids, None, false, step)?;
         Ok(packing.mean(&rows)?)
     }

@@ -87,7 +87,13 @@ fn fit_prior(plan: &Plan, models: &Models) -> Result {
         return Ok(());
     }
     let (place, seed) = (plan.out.as_path(), plan.settings.seed);
-    prior::fit(models, [place; 2], &plan.training, &COMPONENTS, seed)?;
+    let fitted = prior::fit(models, [place; 2], &plan.training, &COMPONENTS, seed);
+    fitted.inspect_err(|_| {
+        let bundle = place.display();
+        output::say(&format_args!(
+            "{bundle} is whole; `atlas fit-prior {bundle}` fits its prior"
+        ));
+    })?;
     Ok(())
 }
 
