@@ -20,6 +20,7 @@ mod failure;
 mod generation;
 mod latent_space;
 mod limits;
+mod memory;
 mod model;
 mod molecules;
 mod output_file;
@@ -122,6 +123,7 @@ struct CliOfAnyModel {
 ///
 /// Wrong usage, `--help` and `--version` end the process at once.
 pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
+    memory::keep_what_is_freed();
     let registry = &registry;
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args, registry),
@@ -158,6 +160,7 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
 ///
 /// Wrong usage, `--help` and `--version` end the process at once.
 pub fn main_of_any_model<I: ?Sized + AnyModel + 'static>(registry: Registry<I>) -> ExitCode {
+    memory::keep_what_is_freed();
     exit_code(CliOfAnyModel::parse().command.run(&registry))
 }
 

@@ -24,6 +24,61 @@ use crate::nn::{Decoding, Guide, TokenChoice, softmax_cross_entropy};
 ///   ["values"])] prior: Prior`.
 ///
 /// The four functions are the macro's.
+///
+/// ```
+/// use atlas_core::prelude::*;
+/// use atlas_models::autoencoder;
+/// use atlas_models::chem::{Smiles, Vocabulary};
+/// use atlas_models::models::{self, parts::*};
+///
+/// /// A message-passing network reads, a transformer writes.
+/// #[derive(AtlasModel)]
+/// #[atlas(golden)]
+/// struct GraphTransformer {
+///     /// The tokens in the order of their ids.
+///     #[param(len = 4..=65_536, check = check_vocabulary)]
+///     vocabulary: Vec<String>,
+///     /// Tokens after which decoding gives up.
+///     #[param(default = 200, min = 1)]
+///     longest: usize,
+///     #[param(nested)]
+///     tokens: TokenParams,
+///     #[param(nested)]
+///     reader: GraphReaderParams,
+///     #[param(nested)]
+///     latent: LatentParams,
+///     #[param(nested)]
+///     writer: TransformerParams,
+///     /// Components of the fitted prior.
+///     #[param(default = 0)]
+///     prior_components: usize,
+///
+///     #[derived(with = tokenizer)]
+///     tokenizer: Vocabulary,
+///     #[network(with = encoder)]
+///     encoder: LatentEncoder<GraphReader>,
+///     #[network(with = decoder)]
+///     decoder: TransformerWriter,
+///     #[network(with = prior, buffers = ["values"])]
+///     prior: Prior,
+/// }
+///
+/// autoencoder!(GraphTransformer, GraphTransformerParams, GraphReader => TransformerWriter);
+///
+/// let mut registry = models::registry();
+/// registry.register::<GraphTransformer>(|model| Box::new(model));
+/// let overrides = serde_json::json!({
+///     "vocabulary": ["<pad>", "<start>", "<end>", "C", "O"],
+///     "reader": { "hidden_size": 8 },
+///     "latent": { "size": 4 },
+///     "writer": { "hidden_size": 8, "layers": 1, "heads": 2, "feed_forward_size": 16 },
+/// });
+/// let model = registry.create("graph-transformer", &overrides, CreateOptions::new().seed(1))?;
+/// let latents = model.encode(&[Smiles::parse("CCO").map_err(Error::other)?])?;
+/// assert_eq!(latents.dims(), [1, 4]);
+/// assert_eq!(model.decode(&latents)?.len(), 1);
+/// # Ok::<(), Error>(())
+/// ```
 #[macro_export]
 macro_rules! autoencoder {
     ($model:ident, $params:ident, $reader:ty => $writer:ty) => {
