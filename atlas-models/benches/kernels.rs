@@ -10,7 +10,7 @@
 //! gradients of the input and of all weights. `products` is bare products of the same sizes: nothing
 //! else, on matrices that are there already.
 //!
-//! `kernels_torch.py` times PyTorch on the transformer and on the convolutional reader of the same
+//! `tests/peers/kernels.py` times PyTorch on the transformer and on the convolutional reader of the same
 //! sizes and lengths.
 
 use std::hint::black_box;

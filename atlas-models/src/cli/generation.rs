@@ -1,13 +1,15 @@
 //! What is said of strings that a model draws, for several commands.
 
 use atlas_core::train::Dataset;
+use rayon::prelude::*;
 
-use crate::chem::Smiles;
+use crate::chem::{self, Descriptors, Fingerprint, Smiles};
 use crate::cli::failure::Result;
+use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{count, grouped, percent};
-use crate::data::Molecules;
-use crate::metrics::{Estimate, Generation, Reference};
+use crate::data::{KnownMolecules, MoleculeKey, Molecules};
+use crate::metrics::{Estimate, Generation, Reference, generation};
 
 /// What `--help` says of the figures.
 pub const FIGURES: &str = "\
@@ -16,6 +18,89 @@ unique@1k and @10k, novelty, internal diversity (IntDiv, IntDiv2), the similarit
 neighbour (SNN), of fragments (Frag) and of scaffolds (Scaf), and the Wasserstein distances of logP,
 SA, QED and weight. Intervals are of 95 %. FCD is not among them: it needs a network that is not
 here.";
+
+/// Molecules that drawn strings are compared with, and of which they may be.
+pub struct Comparison {
+    reference: Reference,
+    known: KnownMolecules,
+}
+
+impl Comparison {
+    pub fn new(molecules: &Molecules) -> Result<Self> {
+        Ok(Self {
+            reference: reference(molecules, usize::MAX)?,
+            known: KnownMolecules::new(molecules.keys()?),
+        })
+    }
+
+    pub fn figures(&self, strings: &[String], seed: u64) -> Generation {
+        let is_known = |form: &str| self.is_known(form);
+        generation(strings, Some(&self.reference), Some(&is_known), seed)
+    }
+
+    fn is_known(&self, form: &str) -> bool {
+        self.known.contains(MoleculeKey::of(form))
+    }
+}
+
+/// The columns of [`write_each`].
+const HEADER: [&str; 10] = [
+    "number",
+    "smiles",
+    "valid",
+    "canonical",
+    "logP",
+    "SA",
+    "QED",
+    "weight",
+    "nearest",
+    "known",
+];
+
+/// Writes a row of what each string is. What is not known is an empty cell.
+pub fn write_each(
+    mut table: OutputFile,
+    strings: &[String],
+    comparison: Option<&Comparison>,
+) -> Result {
+    let described = strings.par_iter().map(|string| {
+        let canonical = chem::canonical(string).ok();
+        let descriptors = canonical.as_ref().and(Descriptors::of(string).ok());
+        (canonical, descriptors)
+    });
+    let described: Vec<(Option<String>, Option<Descriptors>)> = described.collect();
+    let fingerprints = described.iter().filter_map(|(_, found)| found.as_ref());
+    let fingerprints: Vec<Fingerprint> = fingerprints.map(|found| found.fingerprint).collect();
+    let mut nearest = comparison
+        .map(|with| with.reference.nearest(&fingerprints))
+        .unwrap_or_default()
+        .into_iter();
+    table.row(HEADER)?;
+    for (number, (string, (canonical, found))) in strings.iter().zip(&described).enumerate() {
+        let of = |value: fn(&Descriptors) -> f64| {
+            found
+                .as_ref()
+                .map_or(String::new(), |found| value(found).to_string())
+        };
+        let known = canonical.as_ref().zip(comparison);
+        let nearest = found.as_ref().and_then(|_| nearest.next());
+        table.row([
+            number.to_string(),
+            string.clone(),
+            canonical.is_some().to_string(),
+            canonical.clone().unwrap_or_default(),
+            of(|found| found.log_p),
+            of(|found| found.sa),
+            of(|found| found.qed),
+            of(|found| found.weight),
+            nearest.map_or(String::new(), |similarity| similarity.to_string()),
+            known.map_or(String::new(), |(form, with)| {
+                with.is_known(form).to_string()
+            }),
+        ])?;
+    }
+    table.finish()
+}
 
 /// At most `limit` of the molecules, the first, to compare drawn strings with.
 pub fn reference(molecules: &Molecules, limit: usize) -> Result<Reference> {

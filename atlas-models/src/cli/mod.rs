@@ -37,7 +37,7 @@ use clap::{Parser, Subcommand};
 
 use crate::models::MoleculeAutoencoder;
 use commands::{
-    analogues, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, map,
+    analogues, cast, decode, diff, encode, evaluate, fit_prior, import, inspect, interpolate, map,
     models, neighbours, params, sample, train, verify,
 };
 
@@ -94,6 +94,7 @@ enum OfAnyModel {
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Cast(cast::Args),
     Import(import::Args),
 }
 
@@ -105,6 +106,7 @@ impl OfAnyModel {
             Self::Inspect(args) => inspect::run(args),
             Self::Verify(args) => verify::run(args, registry),
             Self::Diff(args) => diff::run(args),
+            Self::Cast(args) => cast::run(args, registry),
             Self::Import(args) => import::run(args, registry),
         }
     }
@@ -142,8 +144,8 @@ pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
     exit_code(result)
 }
 
-/// Runs those commands that need no molecules (`models`, `params`, `inspect`, `verify`, `diff` and
-/// `import`) with the models of any registry, such as one of classifiers, and returns the program's
+/// Runs those commands that need no molecules (`models`, `params`, `inspect`, `verify`, `diff`,
+/// `cast` and `import`) with the models of any registry, such as one of classifiers, and returns the program's
 /// exit code.
 ///
 /// ```no_run

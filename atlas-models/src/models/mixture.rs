@@ -72,7 +72,7 @@ impl Mixture {
         let (count, width) = latents.dims2()?;
         if count < 2 {
             return Err(Error::new(format_args!(
-                "no density can be fitted to {count} latents"
+                "a density is fitted to at least 2 latents, not to {count}"
             )));
         }
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -489,7 +489,7 @@ mod tests {
     fn too_few_latents_and_numbers_that_are_none_are_refused() {
         let one = normal(1, 1, MEAN);
         let error = Mixture::fit(&one, &[1], 0).unwrap_err().to_string();
-        assert_eq!(error, "no density can be fitted to 1 latents");
+        assert_eq!(error, "a density is fitted to at least 2 latents, not to 1");
         let infinite = (normal(40, 1, MEAN) * f64::INFINITY).unwrap();
         let error = Mixture::fit(&infinite, &[1], 0).unwrap_err().to_string();
         assert_eq!(error, "the latents are not finite numbers");

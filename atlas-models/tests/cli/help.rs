@@ -4,19 +4,24 @@ use serde_json::Value;
 
 use crate::support::Scene;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 18] = [
     "train",
     "evaluate",
     "encode",
     "decode",
     "sample",
     "interpolate",
+    "analogues",
+    "neighbours",
+    "fit-prior",
     "map",
+    "molecules",
     "models",
     "params",
     "inspect",
     "verify",
     "diff",
+    "cast",
     "import",
 ];
 

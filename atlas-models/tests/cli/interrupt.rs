@@ -87,6 +87,33 @@ fn every_signal_to_end_leaves_a_checkpoint_and_has_its_exit_code() {
     }
 }
 
+#[test]
+fn a_signal_ends_the_fit_of_the_prior_and_leaves_the_bundle() {
+    let scene = Scene::new();
+    let molecules = scene.atlas("molecules").success();
+    let few: Vec<&str> = molecules.lines().take(3000).collect();
+    scene.write("few.smi", &few.join("\n"));
+    let tiny = Scene::TINY.replace("tiny.smi", "few.smi");
+    let tiny = tiny.replace("--epochs 2", "--epochs 1");
+    let tiny = tiny.replace("longest=20", "longest=100");
+    let command = format!("train {tiny} --out b");
+    let (mut child, mut lines) = start(scene.command_that_heeds_signals(&command));
+    assert!(lines.any(|line| line.starts_with("fitting the prior; a signal ends that")));
+    send("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    scene.atlas("verify b").success();
+    let components =
+        scene.atlas("inspect b --json").json()["parameters"]["prior_components"].clone();
+    assert_eq!(components, 0);
+    // The run has ended; what is left of it is done again.
+    let resumed = scene.atlas("train --resume --out b --json");
+    assert!(
+        resumed.stderr.contains("the prior is fitted to"),
+        "{}",
+        resumed.stderr
+    );
+}
+
 /// TensorBoard reads the file while the run goes on.
 #[test]
 fn an_event_file_holds_every_epoch_that_has_ended_while_training_goes_on() {

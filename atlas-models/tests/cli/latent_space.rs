@@ -48,6 +48,61 @@ fn samples_come_from_the_prior_that_is_asked_for() {
 }
 
 #[test]
+fn what_each_string_is_is_written_to_a_table() {
+    let scene = Scene::trained();
+    let command = "sample bundle -n 60 --seed 3 --guided --reference tiny.smi --json";
+    let with_table = format!("{command} --per-molecule each.csv");
+    let found = scene.atlas(&with_table).json();
+    assert_eq!(found["prior"], scene.atlas(command).json()["prior"]);
+    let mut table = csv::Reader::from_path(scene.path("each.csv")).unwrap();
+    let rows: Vec<_> = table.records().map(Result::unwrap).collect();
+    let molecules = found["molecules"].as_array().unwrap();
+    assert_eq!(rows.len(), molecules.len());
+    let (mut nearest, mut novel) = (Vec::new(), HashSet::new());
+    for (number, (row, molecule)) in rows.iter().zip(molecules).enumerate() {
+        let cells: Vec<&str> = row.iter().collect();
+        let [
+            index,
+            smiles,
+            valid,
+            canonical,
+            properties @ ..,
+            similarity,
+            known,
+        ] = &cells[..]
+        else {
+            panic!("{row:?}");
+        };
+        assert_eq!(*index, number.to_string());
+        assert_eq!(*smiles, molecule["smiles"]);
+        assert_eq!(*valid, molecule["valid"].to_string());
+        match chem::canonical(smiles) {
+            Ok(form) => {
+                assert_eq!(*canonical, form);
+                nearest.push(similarity.parse::<f64>().unwrap());
+                let described = chem::Descriptors::of(smiles).unwrap();
+                assert_eq!(properties[3], described.weight.to_string());
+                if *known == "false" {
+                    novel.insert(form);
+                }
+            }
+            Err(_) => assert!(cells[3..].iter().all(|cell| cell.is_empty()), "{row:?}"),
+        }
+    }
+    // The table holds what the figures are made of.
+    let figures = &found["generation"];
+    let mean = nearest.iter().sum::<f64>() / nearest.len() as f64;
+    assert!((figures["SNN"]["value"].as_f64().unwrap() - mean).abs() < 1e-12);
+    let distinct = rows
+        .iter()
+        .map(|row| &row[3])
+        .filter(|form| !form.is_empty());
+    let distinct = distinct.collect::<HashSet<_>>().len();
+    let share = novel.len() as f64 / distinct as f64;
+    assert!((figures["novelty"]["value"].as_f64().unwrap() - share).abs() < 1e-12);
+}
+
+#[test]
 fn a_prior_that_is_not_there_is_refused() {
     let scene = Scene::new();
     scene.write("two.smi", "CCO\nCCN\n");
@@ -57,7 +112,7 @@ fn a_prior_that_is_not_there_is_refused() {
     let error = scene.atlas("sample small --prior fitted").failure();
     assert!(error.contains("atlas fit-prior small"), "{error}");
     let error = scene.atlas("fit-prior small").failure();
-    assert_eq!(error, "no density can be fitted to 1 latents");
+    assert_eq!(error, "a density is fitted to at least 2 latents, not to 1");
 }
 
 #[test]

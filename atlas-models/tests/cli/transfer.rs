@@ -188,3 +188,53 @@ fn a_resumed_run_goes_on_from_what_it_was_begun_from() {
         "{error}"
     );
 }
+
+#[test]
+fn a_bundle_in_half_precision_has_half_the_bytes_and_every_command() {
+    let scene = Scene::trained();
+    let whole = scene.atlas("inspect bundle --json").json();
+    let cast = scene.atlas("cast bundle --out half --json").json();
+    assert_eq!(cast["dtype"], "F16");
+    assert_eq!(cast["cast_from"], whole["digest"]);
+    scene.atlas("verify half").success();
+    let half = scene.atlas("inspect half --json").json();
+    assert_eq!(half["parameters"], whole["parameters"]);
+    let notes = &half["provenance"]["notes"];
+    assert_eq!(notes["cast_from"]["digest"], whole["digest"]);
+    assert_eq!(notes["training"], whole["provenance"]["notes"]["training"]);
+    let size = |folder: &str| {
+        let files = std::fs::read_dir(scene.path(folder)).unwrap();
+        let sizes = files.map(|file| file.unwrap().metadata().unwrap().len());
+        sizes.sum::<u64>() as f64
+    };
+    assert!(size("half") < 0.7 * size("bundle"));
+
+    let latents = |bundle: &str| {
+        let table = scene
+            .atlas(&format!("encode {bundle} -i tiny.smi"))
+            .success();
+        let mut rows = csv::Reader::from_reader(table.as_bytes());
+        let rows = rows.records().flat_map(|row| {
+            let row = row.unwrap();
+            let cells = row.iter().skip(3);
+            cells
+                .map(|cell| cell.parse::<f64>().unwrap())
+                .collect::<Vec<_>>()
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let (exact, rounded) = (latents("bundle"), latents("half"));
+    assert_ne!(exact, rounded);
+    let far = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs());
+    assert!(far.fold(0.0, f64::max) < 0.01);
+    scene.atlas("sample half -n 3").success();
+    scene.atlas("evaluate half --samples 20").success();
+
+    // What was rounded stays so.
+    scene.atlas("cast half --dtype f32 --out again").success();
+    let again = latents("again");
+    let far = rounded.iter().zip(&again).map(|(a, b)| (a - b).abs());
+    assert!(far.fold(0.0, f64::max) < 0.01);
+    let error = scene.atlas("cast bundle --dtype u8 --out no").failure();
+    assert!(error.contains("not U8"), "{error}");
+}

@@ -51,15 +51,17 @@ pub(super) fn is_possible(atoms: &[GraphAtom], bonds: &[GraphBond]) -> bool {
         return false;
     }
     let mut has_aromatic_bond = vec![false; atoms.len()];
-    let mut partners = vec![Vec::new(); atoms.len()];
-    for (&(low, high, is_aromatic), &in_ring) in bonds.iter().zip(&in_ring) {
-        for (atom, other) in [(low, high), (high, low)] {
-            has_aromatic_bond[atom] |= is_aromatic;
-            if is_aromatic && in_ring && role_of(atom).can_take && role_of(other).can_take {
-                partners[atom].push(other);
-            }
-        }
+    for &(low, high, is_aromatic) in bonds {
+        has_aromatic_bond[low] |= is_aromatic;
+        has_aromatic_bond[high] |= is_aromatic;
     }
+    let may_be_double = bonds
+        .iter()
+        .zip(&in_ring)
+        .filter(|((_, _, is_aromatic), in_ring)| *is_aromatic && **in_ring)
+        .map(|(&(low, high, _), _)| (low, high))
+        .filter(|&(low, high)| role_of(low).can_take && role_of(high).can_take);
+    let partners = Neighbours::new(atoms.len(), may_be_double);
     // An atom without aromatic bonds is in no aromatic system: RDKit lets it be.
     let must_pair = |atom: &usize| has_aromatic_bond[*atom] && !role_of(*atom).can_spare;
     let is_settled = |atom: &usize| atoms[*atom].bonds_to_come == 0;
@@ -71,18 +73,48 @@ pub(super) fn is_possible(atoms: &[GraphAtom], bonds: &[GraphBond]) -> bool {
     pair(&unpaired, &partners, &mut is_free, &mut MOST_TRIALS.clone())
 }
 
+/// The neighbours of each atom, with the numbers of the bonds to them.
+struct Neighbours {
+    /// Where each atom's begin in `all`.
+    begins: Vec<usize>,
+    all: Vec<(usize, usize)>,
+}
+
+impl Neighbours {
+    fn new(atoms: usize, bonds: impl Iterator<Item = (usize, usize)> + Clone) -> Self {
+        let mut begins = vec![0; atoms + 1];
+        for (low, high) in bonds.clone() {
+            begins[low + 1] += 1;
+            begins[high + 1] += 1;
+        }
+        for atom in 0..atoms {
+            begins[atom + 1] += begins[atom];
+        }
+        let (mut next, mut all) = (begins.clone(), vec![(0, 0); begins[atoms]]);
+        for (bond, (low, high)) in bonds.enumerate() {
+            for (atom, other) in [(low, high), (high, low)] {
+                all[next[atom]] = (other, bond);
+                next[atom] += 1;
+            }
+        }
+        Self { begins, all }
+    }
+
+    fn of(&self, atom: usize) -> &[(usize, usize)] {
+        &self.all[self.begins[atom]..self.begins[atom + 1]]
+    }
+}
+
 /// Whether each of `unpaired` that is free can be paired with a free partner.
 fn pair(
     unpaired: &[usize],
-    partners: &[Vec<usize>],
+    partners: &Neighbours,
     is_free: &mut [bool],
     trials: &mut usize,
 ) -> bool {
     let free_partners = |atom: usize, is_free: &[bool]| {
-        partners[atom]
-            .iter()
-            .filter(|&&other| is_free[other])
-            .count()
+        let all = partners.of(atom).iter();
+        all.filter(|(other, _)| is_free[*other]).count()
     };
     // The one with the fewest choices first: most have none to make.
     let next = unpaired
@@ -98,7 +130,7 @@ fn pair(
     }
     *trials -= 1;
     is_free[atom] = false;
-    for &other in &partners[atom] {
+    for &(other, _) in partners.of(atom) {
         if is_free[other] {
             is_free[other] = false;
             if pair(unpaired, partners, is_free, trials) {
@@ -117,16 +149,12 @@ fn pair(
 fn ring_bonds(atoms: &[GraphAtom], bonds: &[GraphBond]) -> Vec<bool> {
     // What follows is one more atom, bonded to the open ones.
     let rest = atoms.len();
-    let mut neighbours = vec![Vec::new(); rest + 1];
     let to_rest = atoms
         .iter()
         .enumerate()
         .flat_map(|(atom, facts)| std::iter::repeat_n((atom, rest), facts.bonds_to_come.min(2)));
     let ends = bonds.iter().map(|&(low, high, _)| (low, high));
-    for (bond, (low, high)) in ends.chain(to_rest).enumerate() {
-        neighbours[low].push((high, bond));
-        neighbours[high].push((low, bond));
-    }
+    let neighbours = Neighbours::new(rest + 1, ends.chain(to_rest));
     let mut is_in_ring = vec![true; bonds.len()];
     // The order in which atoms are reached, and the first atom that each one and
     // those beyond it are bonded back to.
@@ -145,7 +173,7 @@ fn ring_bonds(atoms: &[GraphAtom], bonds: &[GraphBond]) -> Vec<bool> {
                 lowest[atom] = count;
                 count += 1;
             }
-            if let Some(&(other, bond)) = neighbours[atom].get(*next) {
+            if let Some(&(other, bond)) = neighbours.of(atom).get(*next) {
                 *next += 1;
                 if reached[other] == usize::MAX {
                     path.push((other, bond, 0));

@@ -62,6 +62,9 @@ use crate::nn::{Guide, GuidedSequence};
 const MOST_TRIALS: usize = 200;
 /// If one is.
 const FEW_TRIALS: usize = 100;
+/// Prefixes that the searches of a string look at in all. A string that is lost would search to its
+/// end, with every token.
+const TRIALS_PER_STRING: usize = 3_000;
 
 /// Refuses the tokens after which no molecule can follow.
 ///
@@ -130,11 +133,11 @@ impl SmilesGuide {
     }
 
     /// An ending of at most `left` tokens, the shortest that is found soon.
-    fn ending(&self, prefix: &Prefix, left: usize, mut trials: usize) -> Option<Vec<u32>> {
+    fn ending(&self, prefix: &Prefix, left: usize, trials: &mut usize) -> Option<Vec<u32>> {
         let fewest = prefix.fewest_left();
         let mut ending = Vec::new();
         for most in (fewest..=left).take(6).chain([left]) {
-            if self.search(prefix, most.min(left), &mut ending, &mut trials) {
+            if self.search(prefix, most.min(left), &mut ending, trials) {
                 return Some(ending);
             }
         }
@@ -204,6 +207,7 @@ impl Guide for SmilesGuide {
             guide: self,
             written: Continued::default(),
             allowed: None,
+            trials: TRIALS_PER_STRING,
         })
     }
 }
@@ -220,10 +224,12 @@ struct Writing<'a> {
     written: Continued,
     /// What was written with the token that was allowed last.
     allowed: Option<Continued>,
+    /// Prefixes that may still be looked at to find endings.
+    trials: usize,
 }
 
 impl Writing<'_> {
-    fn continued(&self, id: u32, left: usize) -> Option<Continued> {
+    fn continued(&mut self, id: u32, left: usize) -> Option<Continued> {
         let prefix = self.written.prefix.extended(self.guide, id)?;
         if let Some((&first, rest)) = self.written.ending.as_deref().and_then(<[_]>::split_first)
             && first == id
@@ -239,8 +245,11 @@ impl Writing<'_> {
         // A ring needs two atoms and its end; an aromatic system, some more.
         if left < 3 * fewest + 6 {
             let is_known = self.written.ending.is_some();
-            let trials = if is_known { FEW_TRIALS } else { MOST_TRIALS };
-            let ending = self.guide.ending(&prefix, left, trials);
+            let most = if is_known { FEW_TRIALS } else { MOST_TRIALS };
+            let most = most.min(self.trials);
+            let mut trials = most;
+            let ending = self.guide.ending(&prefix, left, &mut trials);
+            self.trials -= most - trials;
             if ending.is_some() || is_known {
                 return ending.map(|ending| Continued {
                     prefix,

@@ -104,9 +104,11 @@ impl Prefix {
     pub(super) fn extended(&self, guide: &SmilesGuide, id: u32) -> Option<Self> {
         let facts = guide.facts(id)?;
         let mut extended = self.clone();
-        let is_possible = extended.push(facts) && extended.is_possible();
+        if !(extended.push(facts) && extended.is_possible()) {
+            return None;
+        }
         extended.tokens.push(id);
-        Some(extended).filter(|_| is_possible)
+        Some(extended)
     }
 
     /// The fewest tokens that end it: the end of each ring and branch, and an atom

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub mod analogues;
+pub mod cast;
 pub mod decode;
 pub mod diff;
 pub mod encode;

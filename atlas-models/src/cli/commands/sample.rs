@@ -11,7 +11,7 @@ use crate::chem;
 use crate::cli::Models;
 use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result, usage};
-use crate::cli::generation::{FIGURES, reference, table_of};
+use crate::cli::generation::{Comparison, FIGURES, table_of, write_each};
 use crate::cli::model::{PriorChoice, in_line, latents, write_guided};
 use crate::cli::molecules::RowArgs;
 use crate::cli::output_file::OutputFile;
@@ -19,8 +19,7 @@ use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::TrainedOn;
-use crate::data::{KnownMolecules, MoleculeKey, Molecules};
-use crate::metrics::{Generation, generation};
+use crate::data::Molecules;
 use crate::models::MoleculeAutoencoder;
 use crate::nn::TokenChoice;
 
@@ -30,7 +29,7 @@ Examples:
   atlas sample runs/gru-vae -n 1000 --valid --unique --seed 7
   atlas sample runs/gru-vae -n 10 --greedy --json
   atlas sample runs/gru-vae -n 1000 --guided --prior standard
-  atlas sample runs/gru-vae -n 10000 -o new.smi --reference zinc.smi";
+  atlas sample runs/gru-vae -n 10000 -o new.smi --reference zinc.smi --per-molecule new.csv";
 
 /// Molecules that are drawn at a time.
 const BATCH: usize = 512;
@@ -83,6 +82,11 @@ pub struct Args {
     reference: Option<PathBuf>,
     #[command(flatten)]
     rows: RowArgs,
+    /// Write what each string is to a CSV file: its number, whether it is valid, its canonical form,
+    /// logP, SA, QED and weight in g/mol; with --reference also Tanimoto's similarity to the nearest
+    /// molecule of FILE, and whether it is in it
+    #[arg(long, value_name = "FILE")]
+    per_molecule: Option<PathBuf>,
     /// Draw the strings, the first 500, with their numbers, as an SVG
     #[arg(long, value_name = "FILE.svg")]
     grid: Option<PathBuf>,
@@ -110,6 +114,8 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let mut output = (!is_collected)
         .then(|| OutputFile::create(&args.output))
         .transpose()?;
+    let each = args.per_molecule.as_deref().map(OutputFile::create);
+    let each = each.transpose()?;
     let mut grid = GridFile::create(args.grid.as_deref())?;
     let model = models.load(&args.bundle)?;
     check_prior(&*model, args)?;
@@ -126,7 +132,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
     while tally.written < args.number {
         for string in draw(&*model, args, tally.drawn)? {
             if let Some(molecule) = tally.judge(string, args) {
-                if known.is_some() {
+                if known.is_some() || each.is_some() {
                     compared.push(molecule.smiles.clone());
                 }
                 grid.add(&molecule.smiles, tally.written);
@@ -152,14 +158,16 @@ pub fn run(args: &Args, models: &Models) -> Result {
     }
     // The strings are written.
     interrupt::set_waiting(true);
-    let figures = known
-        .as_ref()
-        .map(|known| compare(&compared, known, args.seed));
-    let figures = figures.transpose()?;
+    let comparison = known.as_ref().map(Comparison::new).transpose()?;
+    let figures = comparison.as_ref();
+    let figures = figures.map(|with| with.figures(&compared, args.seed));
+    if let Some(table) = each {
+        write_each(table, &compared, comparison.as_ref())?;
+    }
     grid.finish()?;
     if args.json {
         let collected = is_collected.then_some(collected);
-        let mut object = tally.to_json(args, &model.digest()?, collected);
+        let mut object = tally.to_json(args, &*model, collected)?;
         if let (Some(figures), Some(known)) = (figures, known) {
             object["reference"] = known.source().into();
             object["generation"] = json!(figures);
@@ -195,14 +203,6 @@ fn read_reference(
     let data = rows.read_all(path, trained)?;
     rows.settle(&data)?;
     Ok(data)
-}
-
-/// What is said of strings beside the molecules of a file.
-fn compare(strings: &[String], data: &Molecules, seed: u64) -> Result<Generation> {
-    let known = KnownMolecules::new(data.keys()?);
-    let is_known = |form: &str| known.contains(MoleculeKey::of(form));
-    let reference = reference(data, usize::MAX)?;
-    Ok(generation(strings, Some(&reference), Some(&is_known), seed))
 }
 
 /// The strings of the draws from number `first` on.
@@ -296,14 +296,20 @@ impl Tally {
         )))
     }
 
-    fn to_json(&self, args: &Args, digest: &str, molecules: Option<Vec<Molecule>>) -> Value {
+    fn to_json(
+        &self,
+        args: &Args,
+        model: &dyn MoleculeAutoencoder,
+        molecules: Option<Vec<Molecule>>,
+    ) -> Result<Value> {
+        let fitted = model.has_fitted_prior().then_some(PriorChoice::Fitted);
         let mut object = json!({
             "bundle": path_json(&args.bundle),
-            "digest": digest,
+            "digest": model.digest()?,
             "seed": args.seed,
             "temperature": (!args.greedy).then_some(args.temperature),
             "guided": args.guided,
-            "prior": args.prior.map(PriorChoice::name),
+            "prior": args.prior.or(fitted).map(PriorChoice::name),
             "drawn": self.drawn,
             "written": self.written,
             "valid": self.valid,
@@ -316,7 +322,7 @@ impl Tally {
             let to_json = |molecule: Molecule| json!({ "smiles": molecule.smiles, "valid": molecule.is_valid });
             object["molecules"] = molecules.into_iter().map(to_json).collect();
         }
-        object
+        Ok(object)
     }
 
     fn to_text(&self, args: &Args) -> String {

@@ -69,6 +69,12 @@ impl Reference {
     pub fn is_empty(&self) -> bool {
         self.molecules == 0
     }
+
+    /// Tanimoto's similarity of each of `molecules` to the nearest of the reference, whose mean is
+    /// [`Generation::nearest_neighbour`]; zero if the reference is empty.
+    pub fn nearest(&self, molecules: &[Fingerprint]) -> Vec<f64> {
+        similarity::nearest(molecules, &self.fingerprints)
+    }
 }
 
 /// What is reported of generated strings, by the names of MOSES: Polykarpov et al., "Molecular Sets
@@ -169,7 +175,7 @@ pub fn generation<S: AsRef<str> + Sync>(
     };
     let reference = reference.filter(|reference| !reference.is_empty());
     let nearest = reference.and_then(|reference| {
-        let nearest = similarity::nearest(&fingerprints, &reference.fingerprints);
+        let nearest = reference.nearest(&fingerprints);
         Some(Estimate::mean(nearest)?.within(0.0, 1.0))
     });
     let [fragments, scaffolds, log_p, sa, qed, weight] =

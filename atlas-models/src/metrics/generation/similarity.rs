@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::chem::Fingerprint;
 
-/// For each of `molecules` the similarity to the nearest of `others`, which are not none.
+/// For each of `molecules` the similarity to the nearest of `others`, zero if there is none.
 pub(super) fn nearest(molecules: &[Fingerprint], others: &[Fingerprint]) -> Vec<f64> {
     let nearest = |molecule: &Fingerprint| {
         let similarities = others.iter().map(|other| molecule.tanimoto(other));

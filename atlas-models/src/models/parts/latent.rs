@@ -154,7 +154,7 @@ impl Latent {
             let latents = with_noise(&mean, None, step.weight(&NOISE), step)?;
             return Ok(Drawn {
                 latents,
-                penalty: (&part * step.weight(&weight))?,
+                penalty: scaled(&part, step.weight(&weight))?,
                 part: (weight.name, part),
             });
         };
@@ -171,7 +171,7 @@ impl Latent {
         };
         Ok(Drawn {
             latents,
-            penalty: (charged * step.weight(&DIVERGENCE))?,
+            penalty: scaled(&charged, step.weight(&DIVERGENCE))?,
             part: (DIVERGENCE.name, kl.sum_all()?),
         })
     }
@@ -191,7 +191,13 @@ fn with_noise(
     if let Some(deviations) = deviations {
         noise = (noise * deviations)?;
     }
-    Ok((mean + (noise * scale)?)?)
+    Ok((mean + scaled(&noise, scale)?)?)
+}
+
+/// A product through which gradients go, of zeros too, also where an annealed weight is still zero.
+fn scaled(tensor: &Tensor, scale: f64) -> Result<Tensor> {
+    let scale = Tensor::new(scale, tensor.device())?.to_dtype(tensor.dtype())?;
+    Ok(tensor.broadcast_mul(&scale)?)
 }
 
 /// The squared maximum mean discrepancy between latents `[batch, latent]` and as many draws of the

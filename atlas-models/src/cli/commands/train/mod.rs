@@ -87,13 +87,19 @@ fn fit_prior(plan: &Plan, models: &Models) -> Result {
         return Ok(());
     }
     let (place, seed) = (plan.out.as_path(), plan.settings.seed);
+    let bundle = place.display();
+    let without = format!("{bundle} is whole; `atlas fit-prior {bundle}` fits its prior");
+    // Nothing that is lost takes long to do again.
+    interrupt::set_waiting(true);
+    if interrupt::is_requested() {
+        return Err(Failure::Interrupted(without));
+    }
+    output::say(&format_args!(
+        "fitting the prior; a signal ends that, and leaves {bundle} without it"
+    ));
     let fitted = prior::fit(models, [place; 2], &plan.training, &COMPONENTS, seed);
-    fitted.inspect_err(|_| {
-        let bundle = place.display();
-        output::say(&format_args!(
-            "{bundle} is whole; `atlas fit-prior {bundle}` fits its prior"
-        ));
-    })?;
+    interrupt::set_waiting(false);
+    fitted.inspect_err(|_| output::say(&without))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-"""PyTorch's side of kernels.rs: the transformer and the convolutional reader on this machine's CPU.
+"""PyTorch's side of `cargo bench` in atlas-models: the transformer and the convolutional reader on this machine's CPU.
 
     python3 -m venv venv && venv/bin/pip install torch
-    venv/bin/python kernels_torch.py --threads 2
+    venv/bin/python kernels.py --threads 2
 
 Prints one JSON object a line: {"peer", "case", "milliseconds"}, the median of the repeats. A batch
 is padded to its longest sequence, as PyTorch's layers read it; "equal" has nothing to pad.
