@@ -92,7 +92,7 @@ fn a_signal_ends_the_fit_of_the_prior_and_leaves_the_bundle() {
     let scene = Scene::new();
     let molecules = scene.atlas("molecules").success();
     let few: Vec<&str> = molecules.lines().take(3000).collect();
-    scene.write("few.smi", &few.join("\n"));
+    scene.write("few.smi", few.join("\n"));
     let tiny = Scene::TINY.replace("tiny.smi", "few.smi");
     let tiny = tiny.replace("--epochs 2", "--epochs 1");
     let tiny = tiny.replace("longest=20", "longest=100");

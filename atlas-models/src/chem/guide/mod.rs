@@ -12,38 +12,28 @@
 //! - the tokens that are left: rings and branches can be closed with them;
 //! - its end: it ends only where it is [valid](super::is_valid).
 //!
-//! A token is also refused if no token is allowed after it. That is one step of
-//! foresight: a string can still come to where nothing is allowed, and ends there,
-//! invalid, or go on until no tokens are left. When few are left, an ending is
-//! searched for with each token; once one is found, a token is allowed only if it
-//! leads to one, so that it is never lost.
+//! With each token an ending is looked for that makes the string a molecule with the tokens that are
+//! left, and a token is allowed only if one is found. So a string is never lost: what was found can
+//! always be written.
 //!
 //! # Limits
 //!
 //! Not allowed are the molecules that RDKit mends while it reads them, such as a
 //! nitro group that is written `N(=O)=O` (`[N+](=O)[O-]` is allowed), and aromatic
-//! atoms with four neighbours. When a molecule needs all the tokens that are left,
-//! the search can overlook it and refuse it.
-//!
-//! What is left open is aromaticity. Without aromatic atoms strings do not fail;
-//! with them, a system can be begun that no ring the string could still close makes
-//! whole.
+//! atoms with four neighbours. The search for an ending is short: where an aromatic system can be
+//! ended in a few ways only, or a molecule needs all the tokens that are left, it can overlook them and
+//! refuse a token that a molecule could go on with.
 //!
 //! # Measured
 //!
-//! No prefix of the 249,572 molecules of ZINC, MUV and QM9 is refused if there are
-//! 200 tokens to write them with. With exactly as many as a molecule has, 11 % of
-//! 1,222 of ZINC are, 14 % of 4,654 of MUV, and 5 of 6,602 of QM9.
+//! Strings that follow molecules, with each token replaced by another at a chance of 3 %, all end in
+//! molecules: 400 of at most 50 and 400 of at most 100 tokens of each of ZINC, MUV and QM9, as do 400
+//! strings of uniformly random choices among the allowed tokens of each. Of the molecules themselves, with
+//! 200 tokens to write them, a token is refused in 22 of 1,019 of ZINC, 61 of 1,001 of MUV and none of
+//! 1,001 of QM9; with exactly as many as a molecule has, in 30, 67 and none.
 //!
-//! Molecules of ZINC in which each token is replaced by another at a chance of 3 %:
-//! of those of at most 50 tokens 56 % are valid without the guide and 98 % with it
-//! (392 of 400); of at most 100 tokens, 62 % and 92 % (368). Of QM9, 87 % without it
-//! and all of 400 with it. Uniformly random choices among the allowed tokens of
-//! ZINC, many of which are charged aromatic atoms, end in a molecule for 43 of 60
-//! strings of at most 25 tokens, and for all 60 of QM9's.
-//!
-//! To follow a molecule of ZINC takes one or two milliseconds in the dev profile,
-//! most of it to look one token ahead; a string that runs out of tokens takes tens.
+//! A molecule of ZINC takes about 3 ms to follow; a string that is led back from another token at every
+//! turn, some ten times that.
 
 mod aromatic;
 mod prefix;
@@ -58,13 +48,8 @@ use super::lexer::TokenKind;
 use super::vocabulary::{END, Vocabulary};
 use crate::nn::{Guide, GuidedSequence};
 
-/// Prefixes that a search for an ending looks at, if none is known.
+/// Prefixes that a search for an ending looks at.
 const MOST_TRIALS: usize = 200;
-/// If one is.
-const FEW_TRIALS: usize = 100;
-/// Prefixes that the searches of a string look at in all. A string that is lost would search to its
-/// end, with every token.
-const TRIALS_PER_STRING: usize = 3_000;
 
 /// Refuses the tokens after which no molecule can follow.
 ///
@@ -76,8 +61,8 @@ pub struct SmilesGuide {
     /// One token of each kind of atom that an ending is made of, with the most
     /// room first.
     atoms: Vec<u32>,
-    /// All tokens, those that are allowed most often first.
-    by_chance: Vec<u32>,
+    /// An atom of a chain and one of an aromatic ring, that endings go through.
+    carbons: [u32; 2],
     rings: HashMap<u32, u32>,
     branch_close: Option<u32>,
 }
@@ -101,8 +86,6 @@ impl SmilesGuide {
         atoms.sort_by_key(|(_, facts)| facts.atom.map(|atom| std::cmp::Reverse(atom.room)));
         let ids = |atoms: &[(u32, &TokenFacts)]| atoms.iter().map(|&(id, _)| id).collect();
         let all: Vec<u32> = ids(&atoms);
-        let others = known().map(|(id, _)| id).filter(|id| !all.contains(id));
-        let by_chance = all.iter().copied().chain(others).collect();
         // Atoms in brackets are mostly charged: an ending does well without them.
         atoms.retain(|(_, facts)| facts.kind == TokenKind::Atom);
         let atoms = if atoms.is_empty() { all } else { ids(&atoms) };
@@ -110,10 +93,16 @@ impl SmilesGuide {
         let rings = rings.collect();
         let close = known().find(|(_, facts)| facts.kind == TokenKind::BranchClose);
         let branch_close = close.map(|(id, _)| id);
+        let named = |text: &str| {
+            let named = known().find(|(_, facts)| facts.text == text);
+            named.map(|(id, _)| id)
+        };
+        let carbons =
+            ["C", "c"].map(|text| named(text).or(atoms.first().copied()).unwrap_or_default());
         Self {
             facts,
             atoms,
-            by_chance,
+            carbons,
             rings,
             branch_close,
         }
@@ -123,21 +112,21 @@ impl SmilesGuide {
         self.facts.get(id as usize)?.as_ref()
     }
 
-    /// Whether something may follow `prefix` when `left` tokens can.
-    fn has_successor(&self, prefix: &Prefix, left: usize) -> bool {
-        let follows = |&id: &u32| {
-            let extended = prefix.extended(self, id);
-            extended.is_some_and(|extended| extended.fewest_left() < left)
+    /// Whether these tokens make `prefix` a molecule.
+    fn is_ending(&self, prefix: &Prefix, ending: &[u32]) -> bool {
+        let Some((&first, rest)) = ending.split_first() else {
+            return prefix.is_molecule(self);
         };
-        left > 0 && self.by_chance.iter().any(follows) || prefix.is_molecule(self)
+        let extended = prefix.extended(self, first);
+        extended.is_some_and(|extended| self.is_ending(&extended, rest))
     }
 
     /// An ending of at most `left` tokens, the shortest that is found soon.
-    fn ending(&self, prefix: &Prefix, left: usize, trials: &mut usize) -> Option<Vec<u32>> {
-        let fewest = prefix.fewest_left();
+    fn ending(&self, prefix: &Prefix, left: usize) -> Option<Vec<u32>> {
+        let (fewest, mut trials) = (prefix.fewest_left(), MOST_TRIALS);
         let mut ending = Vec::new();
         for most in (fewest..=left).take(6).chain([left]) {
-            if self.search(prefix, most.min(left), &mut ending, trials) {
+            if self.search(prefix, most.min(left), &mut ending, &mut trials) {
                 return Some(ending);
             }
         }
@@ -184,13 +173,7 @@ impl SmilesGuide {
             .open_rings()
             .filter_map(|number| self.rings.get(&number));
         let closing = open.chain(&self.branch_close).copied();
-        let is_open = |number: &u32| prefix.open_rings().any(|open| open == *number);
-        let unused = self
-            .rings
-            .iter()
-            .filter(|(number, _)| !is_open(number))
-            .min();
-        let opening = unused.map(|(_, &id)| id).filter(|_| is_aromatic);
+        let opening = self.unused_ring(prefix).filter(|_| is_aromatic);
         // An aromatic system goes on as one.
         let is_alike = |id: &u32| {
             let atom = self.facts(*id).and_then(|facts| facts.atom);
@@ -201,22 +184,60 @@ impl SmilesGuide {
     }
 }
 
+impl SmilesGuide {
+    /// The first ring that is not open.
+    fn unused_ring(&self, prefix: &Prefix) -> Option<u32> {
+        let is_open = |number: &u32| prefix.open_rings().any(|open| open == *number);
+        let unused = self.rings.iter().filter(|(number, _)| !is_open(number));
+        unused.min().map(|(_, &id)| id)
+    }
+
+    /// What may close that which a token begins: nothing, an atom for a bond, one in a branch, or the
+    /// rest of a ring.
+    fn closings(&self, prefix: &Prefix, id: u32) -> Vec<Vec<u32>> {
+        let Some(facts) = self.facts(id) else {
+            return Vec::new();
+        };
+        let carbon = |count| vec![self.carbons[0]; count];
+        let aromatic = |count| vec![self.carbons[1]; count];
+        let ring = |atoms: Vec<u32>| [atoms, vec![id]].concat();
+        match facts.kind {
+            TokenKind::Bond => vec![carbon(0), carbon(1), aromatic(1)],
+            TokenKind::BranchOpen => {
+                let close = self.branch_close.into_iter();
+                vec![carbon(1).into_iter().chain(close).collect()]
+            }
+            TokenKind::RingClosure => [carbon(0), ring(carbon(2))]
+                .into_iter()
+                .chain([5, 4, 3, 2].map(|count| ring(aromatic(count))))
+                .collect(),
+            _ if facts.atom.is_some_and(|atom| atom.is_aromatic()) => {
+                let rings = self.unused_ring(prefix).into_iter();
+                let rings = rings.flat_map(|ring| {
+                    [5, 4].map(|count| [vec![ring], aromatic(count), vec![ring]].concat())
+                });
+                [carbon(0)].into_iter().chain(rings).collect()
+            }
+            _ => vec![carbon(0)],
+        }
+    }
+}
+
 impl Guide for SmilesGuide {
     fn start(&self) -> Box<dyn GuidedSequence + '_> {
         Box::new(Writing {
             guide: self,
             written: Continued::default(),
             allowed: None,
-            trials: TRIALS_PER_STRING,
         })
     }
 }
 
-/// A prefix, and how it can end if that was looked for.
+/// A prefix, and how it can end; the empty one in any way.
 #[derive(Default)]
 struct Continued {
     prefix: Prefix,
-    ending: Option<Vec<u32>>,
+    ending: Vec<u32>,
 }
 
 struct Writing<'a> {
@@ -224,42 +245,29 @@ struct Writing<'a> {
     written: Continued,
     /// What was written with the token that was allowed last.
     allowed: Option<Continued>,
-    /// Prefixes that may still be looked at to find endings.
-    trials: usize,
 }
 
 impl Writing<'_> {
-    fn continued(&mut self, id: u32, left: usize) -> Option<Continued> {
+    fn continued(&self, id: u32, left: usize) -> Option<Continued> {
         let prefix = self.written.prefix.extended(self.guide, id)?;
-        if let Some((&first, rest)) = self.written.ending.as_deref().and_then(<[_]>::split_first)
-            && first == id
-        {
-            let ending = Some(rest.to_vec());
+        let known = self.written.ending.as_slice();
+        let rest = known.get(1..).unwrap_or_default();
+        if known.first() == Some(&id) {
+            let ending = rest.to_vec();
             return Some(Continued { prefix, ending });
         }
-        let fewest = prefix.fewest_left();
-        if fewest > left {
-            return None;
-        }
-        // Where tokens run short, an ending is looked for, and kept once it is found.
-        // A ring needs two atoms and its end; an aromatic system, some more.
-        if left < 3 * fewest + 6 {
-            let is_known = self.written.ending.is_some();
-            let most = if is_known { FEW_TRIALS } else { MOST_TRIALS };
-            let most = most.min(self.trials);
-            let mut trials = most;
-            let ending = self.guide.ending(&prefix, left, &mut trials);
-            self.trials -= most - trials;
-            if ending.is_some() || is_known {
-                return ending.map(|ending| Continued {
-                    prefix,
-                    ending: Some(ending),
-                });
-            }
-        }
-        let ending = None;
-        let is_open = self.guide.has_successor(&prefix, left);
-        is_open.then_some(Continued { prefix, ending })
+        // Most tokens can be followed by what could have come in their place, or after it, once what
+        // they begin is closed.
+        let likely = self
+            .guide
+            .closings(&prefix, id)
+            .into_iter()
+            .flat_map(|closing| [known, rest].map(|ending| [closing.as_slice(), ending].concat()));
+        let likely = likely
+            .filter(|ending| ending.len() <= left)
+            .find(|ending| self.guide.is_ending(&prefix, ending));
+        let ending = likely.or_else(|| self.guide.ending(&prefix, left))?;
+        Some(Continued { prefix, ending })
     }
 }
 
