@@ -8,6 +8,7 @@ mod import;
 mod input;
 mod inspect;
 mod interrupt;
+mod kept;
 mod latent_space;
 mod latents;
 mod outputs;

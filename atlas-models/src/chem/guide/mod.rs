@@ -63,6 +63,7 @@ pub struct SmilesGuide {
     atoms: Vec<u32>,
     /// An atom of a chain and one of an aromatic ring, that endings go through.
     carbons: [u32; 2],
+    double_bond: Option<u32>,
     rings: HashMap<u32, u32>,
     branch_close: Option<u32>,
 }
@@ -99,10 +100,12 @@ impl SmilesGuide {
         };
         let carbons =
             ["C", "c"].map(|text| named(text).or(atoms.first().copied()).unwrap_or_default());
+        let double_bond = named("=");
         Self {
             facts,
             atoms,
             carbons,
+            double_bond,
             rings,
             branch_close,
         }
@@ -166,7 +169,8 @@ impl SmilesGuide {
 
 impl SmilesGuide {
     /// The tokens that an ending of `prefix` may go on with: those that close
-    /// something, then the atoms, and the ring of an aromatic atom without one.
+    /// something, then the atoms, the ring of an aromatic atom without one, and a double bond out of a
+    /// ring that is not aromatic otherwise.
     fn ways_on(&self, prefix: &Prefix) -> Vec<u32> {
         let is_aromatic = prefix.is_at_aromatic_atom();
         let open = prefix
@@ -180,7 +184,9 @@ impl SmilesGuide {
             atom.is_some_and(|atom| atom.is_aromatic()) == is_aromatic
         };
         let (alike, others): (Vec<u32>, Vec<u32>) = self.atoms.iter().partition(|id| is_alike(id));
-        closing.chain(alike).chain(opening).chain(others).collect()
+        let double = self.double_bond.filter(|_| is_aromatic);
+        let atoms = alike.into_iter().chain(opening).chain(others);
+        closing.chain(atoms).chain(double).collect()
     }
 }
 

@@ -166,7 +166,7 @@ fn random_choices_without_aromatic_atoms_end_in_molecules() {
 }
 
 #[test]
-fn nine_in_ten_molecules_with_wrong_tokens_are_mended() {
+fn molecules_with_wrong_tokens_are_mended() {
     let corpus: Vec<Smiles> = molecules().take(300).collect();
     let vocabulary = Vocabulary::build(Notation::Atoms, &corpus).unwrap();
     let guide = SmilesGuide::new(&vocabulary);
@@ -175,6 +175,5 @@ fn nine_in_ten_molecules_with_wrong_tokens_are_mended() {
         let text = written(&guide, &vocabulary, 40, *seed, (&likely, 0.03));
         is_valid(&text)
     });
-    let valid = valid.count();
-    assert!(valid >= 275, "{valid} of 300");
+    assert_eq!(valid.count(), 300);
 }
