@@ -194,7 +194,7 @@ fn a_bundle_in_half_precision_has_half_the_bytes_and_every_command() {
     let scene = Scene::trained();
     let whole = scene.atlas("inspect bundle --json").json();
     let cast = scene.atlas("cast bundle --out half --json").json();
-    assert_eq!(cast["dtype"], "F16");
+    assert_eq!(cast["dtype"], "f16");
     assert_eq!(cast["cast_from"], whole["digest"]);
     scene.atlas("verify half").success();
     let half = scene.atlas("inspect half --json").json();
