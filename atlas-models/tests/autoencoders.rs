@@ -135,16 +135,50 @@ fn a_saved_model_loads_as_it_was_and_its_behaviour_is_checked() {
 }
 
 #[test]
+fn what_a_model_is_to_write_is_the_molecule_in_the_spelling_that_it_learns() {
+    let as_given: fn(&Smiles) -> String = |molecule| molecule.to_string();
+    let in_canonical_form: fn(&Smiles) -> String = |molecule| canonical(molecule.as_str()).unwrap();
+    let by_selfies: fn(&Smiles) -> String = |molecule| {
+        let selfies = Vocabulary::build(Notation::Selfies, [molecule]).unwrap();
+        let ids = selfies.encode(molecule).unwrap();
+        selfies.decode(ids.iter().copied()).unwrap()
+    };
+    for (tokens, spelt) in [
+        (json!({ "write": "as-given" }), as_given),
+        (json!({ "write": "random" }), as_given),
+        (json!({ "write": "canonical" }), in_canonical_form),
+        (
+            json!({ "write": "as-given", "notation": "selfies" }),
+            by_selfies,
+        ),
+    ] {
+        each(&json!({ "tokens": tokens }), |name, params| {
+            let model = create(name, &with_vocabulary(params), CreateOptions::new());
+            for molecule in molecules() {
+                let target = model.target(&molecule).unwrap();
+                assert_eq!(target, spelt(&molecule), "{name}");
+                let forms = [&target, molecule.as_str()].map(|text| canonical(text).unwrap());
+                assert_eq!(forms[0], forms[1], "{name}: {target}");
+            }
+        });
+    }
+}
+
+#[test]
 fn what_is_computed_of_a_molecule_does_not_depend_on_the_others() {
     each(&json!({}), |name, params| {
         let model = create(name, params, CreateOptions::new());
         let together = model.encode(&molecules()).unwrap();
         let decoded = model.decode(&together).unwrap();
+        let beam = |latents, width| model.decode_by_beam(latents, width).unwrap();
+        assert_eq!(beam(&together, 1), decoded, "{name}");
+        let searched = beam(&together, 3);
         for (index, molecule) in molecules().iter().enumerate() {
             let alone = model.encode(std::slice::from_ref(molecule)).unwrap();
             let name = format!("{name}: {molecule}");
             assert_eq!(bits(&alone)[0], bits(&together)[index], "{name}");
             assert_eq!(model.decode(&alone).unwrap()[0], decoded[index], "{name}");
+            assert_eq!(beam(&alone, 3)[0], searched[index], "{name}");
         }
     });
 }

@@ -92,7 +92,7 @@ const SAMPLE: TokenChoice = TokenChoice::Sample {
 #[test]
 fn what_is_written_does_not_depend_on_the_batch() -> Result<()> {
     let model = model(200)?;
-    for choice in [TokenChoice::Greedy, SAMPLE] {
+    for choice in [TokenChoice::Greedy, SAMPLE, TokenChoice::Beam { width: 4 }] {
         let all = model.write(200, choice)?;
         for batch in 1..=200 {
             assert_eq!(
@@ -101,6 +101,131 @@ fn what_is_written_does_not_depend_on_the_batch() -> Result<()> {
                 "batch {batch}, {choice:?}"
             );
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_beam_of_one_is_greedy() -> Result<()> {
+    let model = model(60)?;
+    let greedy = model.write(60, TokenChoice::Greedy)?;
+    assert_eq!(model.write(60, TokenChoice::Beam { width: 1 })?, greedy);
+    Ok(())
+}
+
+/// A model of Markov chains: a token's logits depend on the token before it and on the sequence.
+struct Chain;
+
+const CHAIN_TOKENS: usize = 5;
+
+impl Chain {
+    fn logit(sequence: usize, before: u32, token: usize) -> f32 {
+        let number = (sequence * 31 + before as usize * 17 + token * 7) * 2_654_435_761;
+        ((number >> 8) % 1000) as f32 / 250.0
+    }
+
+    /// The logarithm of the probability of tokens in a row.
+    fn score(sequence: usize, tokens: &[u32], forbidden: &[u32]) -> f64 {
+        let mut before = BEGIN;
+        let scores = tokens.iter().map(|&token| {
+            let others = (0..CHAIN_TOKENS).filter(|other| !forbidden.contains(&(*other as u32)));
+            let others = others.map(|other| f64::from(Self::logit(sequence, before, other)).exp());
+            let logit = Self::logit(sequence, before, token as usize);
+            before = token;
+            f64::from(logit) - others.sum::<f64>().ln()
+        });
+        scores.sum()
+    }
+}
+
+impl TokenModel for Chain {
+    type State = Vec<usize>;
+
+    fn vocabulary(&self) -> usize {
+        CHAIN_TOKENS
+    }
+
+    fn batch(&self, state: &Vec<usize>) -> usize {
+        state.len()
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut Vec<usize>, logits: &mut Vec<f32>) -> Result<()> {
+        logits.clear();
+        for (&before, &sequence) in tokens.iter().zip(&*state) {
+            logits.extend((0..CHAIN_TOKENS).map(|token| Self::logit(sequence, before, token)));
+        }
+        Ok(())
+    }
+
+    fn select(&self, state: &Vec<usize>, sequences: &[usize]) -> Vec<usize> {
+        sequences.iter().map(|&sequence| state[sequence]).collect()
+    }
+}
+
+#[test]
+fn a_beam_that_is_wide_enough_finds_the_most_probable_of_all_sequences() -> Result<()> {
+    const STEPS: usize = 4;
+    let sequences: Vec<usize> = (0..50).collect();
+    let written = |width| {
+        let decoding = Decoding {
+            forbidden: &[BEGIN],
+            max_steps: STEPS,
+            ..decoding(TokenChoice::Beam { width })
+        };
+        decode(&Chain, &sequences, &decoding)
+    };
+    // Every sequence of fewer tokens than there are steps, which has ended within them.
+    let others: Vec<u32> = (0..CHAIN_TOKENS as u32)
+        .filter(|token| ![BEGIN, END].contains(token))
+        .collect();
+    let mut all: Vec<Vec<u32>> = vec![Vec::new()];
+    let mut longest = all.clone();
+    for _ in 1..STEPS {
+        let longer = longest.iter().flat_map(|tokens| {
+            let with = |other: &u32| [tokens.as_slice(), &[*other]].concat();
+            others.iter().map(with)
+        });
+        longest = longer.collect();
+        all.extend(longest.iter().cloned());
+    }
+    let (wide, narrow) = (written(200)?, written(2)?);
+    let greedy = written(1)?;
+    for (sequence, found) in wide.iter().enumerate() {
+        let score =
+            |tokens: &Vec<u32>| Chain::score(sequence, &[tokens, &[END][..]].concat(), &[BEGIN]);
+        let best = all
+            .iter()
+            .max_by(|a, b| score(a).total_cmp(&score(b)))
+            .unwrap();
+        assert_eq!(found, best, "sequence {sequence}");
+    }
+    assert_ne!(wide, greedy);
+    assert_ne!(wide, narrow);
+    Ok(())
+}
+
+#[test]
+fn a_sequence_that_does_not_end_in_time_is_the_most_probable_beginning() -> Result<()> {
+    let decoding = Decoding {
+        forbidden: &[BEGIN, END],
+        max_steps: 2,
+        ..decoding(TokenChoice::Beam { width: 100 })
+    };
+    let pairs =
+        (0..CHAIN_TOKENS as u32).flat_map(|a| (0..CHAIN_TOKENS as u32).map(move |b| [a, b]));
+    let pairs: Vec<[u32; 2]> = pairs
+        .filter(|pair| !pair.iter().any(|token| [BEGIN, END].contains(token)))
+        .collect();
+    for (sequence, found) in decode(&Chain, &(0..20).collect(), &decoding)?
+        .iter()
+        .enumerate()
+    {
+        let score = |pair: &[u32; 2]| Chain::score(sequence, pair, &[BEGIN, END]);
+        let best = pairs
+            .iter()
+            .max_by(|a, b| score(a).total_cmp(&score(b)))
+            .unwrap();
+        assert_eq!(found, best);
     }
     Ok(())
 }

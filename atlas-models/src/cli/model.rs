@@ -1,11 +1,13 @@
 //! Checks that several commands make of a model and its input.
 
 use atlas_core::{Draws, Error, Registry, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 
-use crate::chem::Smiles;
+use crate::chem::{self, Smiles};
 use crate::cli::failure::{self, Failure};
-use crate::models::{DEFAULT_MODEL, MoleculeAutoencoder};
+use crate::cli::terminal::output;
+use crate::models::{DEFAULT_MODEL, LONGEST, MoleculeAutoencoder};
 use crate::nn::TokenChoice;
 
 /// The model that is trained unless another is named: this crate's own default or, where that is
@@ -16,17 +18,28 @@ pub fn default_model<I: ?Sized + 'static>(models: &Registry<I>) -> Option<&'stat
     names.find(|name| is_only || *name == DEFAULT_MODEL)
 }
 
-/// An error that says why, if the model cannot represent the molecule.
-pub fn check_known(model: &dyn MoleculeAutoencoder, smiles: &Smiles) -> Result<()> {
-    model.size(smiles).map(|_| ())
+/// Reads the dtype of a model: one of floats.
+pub fn model_dtype() -> impl TypedValueParser<Value = DType> {
+    PossibleValuesParser::new(["f16", "bf16", "f32", "f64"]).try_map(|name| name.parse::<DType>())
 }
 
-/// The molecule that an argument spells, which the model can represent.
+/// The molecule that an argument spells: one that can exist and that the model can represent.
 pub fn known_molecule(model: &dyn MoleculeAutoencoder, text: &str) -> Result<Smiles> {
-    let known = Smiles::parse(text).map_err(Error::other);
-    known
-        .and_then(|smiles| check_known(model, &smiles).map(|()| smiles))
-        .map_err(|error| error.within(format_args!("`{text}`")))
+    let known = || {
+        let smiles = Smiles::parse(text).map_err(Error::other)?;
+        let size = model.size(&smiles)?;
+        chem::canonical(text).map_err(Error::other)?;
+        Ok((smiles, size))
+    };
+    let (smiles, size) = known().map_err(|error: Error| error.within(format_args!("`{text}`")))?;
+    let longest = model.params_json()[LONGEST].as_u64();
+    if let Some(longest) = longest.filter(|longest| size as u64 > *longest) {
+        output::say(&format_args!(
+            "`{text}` has {size} tokens and can never come back: decoding gives up after \
+             {LONGEST} = {longest}"
+        ));
+    }
+    Ok(smiles)
 }
 
 /// What stands for an empty string in a line, so that rows stay rows: no reader takes it for a
@@ -68,6 +81,16 @@ pub fn latents(
         Some(PriorChoice::Fitted) | None => model.prior(draws, count)?,
     };
     for_model(model, &drawn)
+}
+
+/// How widely strings are searched for.
+#[derive(clap::Args)]
+pub struct BeamArgs {
+    /// Beginnings of each string that are followed at once (beam search), to find a more probable
+    /// string in more time; with 1 each token is the most probable one
+    #[arg(long, value_name = "WIDTH", default_value_t = 1,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub beam: usize,
 }
 
 /// The strings of latents, guided by the grammar.

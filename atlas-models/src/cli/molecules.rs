@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::chem::Standardise;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::output_file::OutputFile;
+use crate::cli::limits;
+use crate::cli::output_file::{OutputFile, note_input};
 use crate::cli::terminal::text::{count, grouped};
 use crate::cli::terminal::{interrupt, output, progress};
 use crate::data::{Column, MemoryLimit, Molecules, RowOptions, Rows, SkippedRows};
@@ -82,6 +83,9 @@ impl RowArgs {
                 data.source()
             )));
         }
+        if let Some(note) = limits::too_long(model, &data)? {
+            output::say(&note);
+        }
         Ok(data)
     }
 
@@ -132,6 +136,7 @@ pub fn warn_of_terminal(path: &Path) {
 
 /// Reads all molecules of a file. Rows that are not SMILES are left out.
 pub fn read(path: &Path, options: RowOptions, limit: MemoryLimit) -> Result<Molecules> {
+    note_input(path)?;
     warn_of_terminal(path);
     let bar = progress::reading(path.is_file(), "rows read");
     // Nothing has been done that could be lost.
@@ -191,9 +196,8 @@ pub fn report(data: &Molecules) {
     }
     if let Some(row) = impossible.first.first() {
         output::say(&format_args!(
-            "{source}: {} cannot exist and {} kept, the first in line {}: `{}`: {}",
+            "{source}: {} cannot exist, which alone leaves no row out; the first is in line {}: `{}`: {}",
             count(impossible.count, "molecule"),
-            if impossible.count == 1 { "is" } else { "are" },
             row.line,
             row.text,
             row.why

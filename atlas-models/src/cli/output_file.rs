@@ -3,13 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use atlas_core::Error;
 use tempfile::TempPath;
 
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::text::escaped;
 use crate::data::{LatentFormat, LatentWriter};
@@ -33,6 +34,48 @@ pub struct OutputFile {
 
 /// The files that this command writes to.
 static CLAIMED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// The files that this command reads.
+static READ: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
+
+/// The device and the inode of a file.
+type FileId = (u64, u64);
+
+/// Notes that this command reads a file, so that no output replaces it; `-` is standard input.
+///
+/// # Errors
+/// If an output of this command would replace it.
+pub fn note_input(path: &Path) -> Result {
+    let is_standard = path == Path::new("-");
+    let found = fs::metadata(if is_standard {
+        Path::new("/dev/stdin")
+    } else {
+        path
+    });
+    // What is no file stays; what cannot be read is said by who reads it.
+    let Some(input) = found.ok().and_then(|found| file_id(&found)) else {
+        return Ok(());
+    };
+    let claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut targets = claimed
+        .iter()
+        .filter_map(|target| fs::metadata(target).ok());
+    if targets.any(|target| file_id(&target) == Some(input)) {
+        return Err(Failure::new(format_args!(
+            "cannot read {}: an output of this command would replace it",
+            path.display()
+        )));
+    }
+    READ.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(input);
+    Ok(())
+}
+
+/// `None` of what is no file.
+fn file_id(found: &fs::Metadata) -> Option<FileId> {
+    found.is_file().then(|| (found.dev(), found.ino()))
+}
 
 /// A file that no other output of this command may write to while this exists.
 struct Claim(PathBuf);
@@ -102,6 +145,15 @@ impl OutputFile {
             let file = OpenOptions::new().append(true).open(path);
             return Ok(Self::new(Some(path), file.map_err(failed)?, Place::Here));
         }
+        let read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if found
+            .as_ref()
+            .and_then(file_id)
+            .is_some_and(|id| read.contains(&id))
+        {
+            return Err(refused("this command reads it"));
+        }
+        drop(read);
         let target = target(path).map_err(failed)?;
         let claim = Claim::of(&target)
             .ok_or_else(|| refused("another output of this command goes there"))?;
@@ -125,13 +177,25 @@ impl OutputFile {
         Ok(output)
     }
 
-    /// Creates a file of the latents of `input`. An array has a table of its rows beside it,
-    /// `z.rows.csv` of `z.npy`, unless it goes into a pipe.
+    /// Creates an SVG.
     ///
     /// # Errors
-    /// If there can be no such files, or the table would take the place of `input`, which nobody
-    /// asked for.
-    pub fn of_latents(path: &Path, format: LatentFormat, input: &Path) -> Result<Self> {
+    /// If the name says that it is something else, or there can be no file at `path`.
+    pub fn of_svg(path: &Path) -> Result<Self> {
+        match path.extension() {
+            Some(other) if !other.eq_ignore_ascii_case("svg") => Err(usage(Failure::new(
+                format_args!("{}: what is drawn is an SVG; name it .svg", path.display()),
+            ))),
+            _ => Self::create(path),
+        }
+    }
+
+    /// Creates a file of latents. An array has a table of its rows beside it, `z.rows.csv` of `z.npy`,
+    /// unless it goes into a pipe.
+    ///
+    /// # Errors
+    /// If there can be no such files.
+    pub fn of_latents(path: &Path, format: LatentFormat) -> Result<Self> {
         let mut output = Self::create(path)?;
         if format != LatentFormat::Npy {
             return Ok(output);
@@ -145,17 +209,11 @@ impl OutputFile {
             return Ok(output);
         }
         let table = path.with_extension("rows.csv");
-        let refused = |why: &str| {
-            let (table, path) = (table.display(), path.display());
-            Failure::new(format_args!(
-                "cannot write {table}, the table of the rows of {path}: {why}"
-            ))
-        };
         if is_same(&table, path) {
-            return Err(refused("it is the same file"));
-        }
-        if is_same(&table, input) {
-            return Err(refused("it is what is read"));
+            let (table, path) = (table.display(), path.display());
+            return Err(Failure::new(format_args!(
+                "cannot write {table}, the table of the rows of {path}: it is the same file"
+            )));
         }
         output.table = Some(Box::new(Self::create(&table)?));
         Ok(output)

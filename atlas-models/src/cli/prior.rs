@@ -39,7 +39,7 @@ pub fn fit(
     snapshot.provenance.note(NOTE, note.clone());
     let fitted = models.from_snapshot(snapshot, &LoadOptions::new().golden(false))?;
     fitted.snapshot()?.save(to)?;
-    output::say(&to_text(&fit));
+    output::say(&to_text(&fit, to));
     Ok(note)
 }
 
@@ -53,14 +53,18 @@ fn to_json(fit: &Fit, seed: u64) -> Value {
     })
 }
 
-fn to_text(fit: &Fit) -> String {
+fn to_text(fit: &Fit, bundle: &Path) -> String {
     let likelihood = |components: usize| {
         let mut tried = fit.tried.iter();
         let found = tried.find(|candidate| candidate.components == components);
         found.map_or(f64::NAN, |candidate| candidate.log_likelihood)
     };
     let Some(mixture) = &fit.mixture else {
-        return "no fitted prior describes the latents better than the standard normal".to_owned();
+        return format!(
+            "no fitted prior describes the latents better than the standard normal, which is now the \
+             prior of {}",
+            bundle.display()
+        );
     };
     let components = mixture.components();
     format!(

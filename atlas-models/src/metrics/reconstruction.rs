@@ -1,12 +1,13 @@
 //! Whether molecules survive encoding and decoding.
 
 use atlas_core::train::Dataset;
-use atlas_core::{Decoder, Encoder, Error, Result};
+use atlas_core::{Encoder, Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Ratio};
 use crate::chem::{self, Lexer, Smiles};
+use crate::models::MoleculeSampler;
 
 /// Molecules that are encoded and decoded at a time.
 const BATCH: usize = 256;
@@ -16,13 +17,14 @@ const BATCH: usize = 256;
 pub struct Reconstruction {
     /// Molecules that were tried.
     pub molecules: usize,
-    /// Those that came back as the same string.
+    /// Those that came back as the string that the model is to write: the same string, unless it
+    /// writes another spelling.
     pub exact: usize,
     /// Those that came back as the same molecule: the canonical forms are equal.
     pub canonical: usize,
     /// Those that came back as a valid molecule, the same or another.
     pub valid: usize,
-    /// Tokens of the molecules that were tried.
+    /// SMILES tokens of the strings that the model is to write.
     pub tokens: usize,
     /// Those of them that came back in their place.
     pub tokens_right: usize,
@@ -35,7 +37,7 @@ pub struct Reconstruction {
 }
 
 impl Reconstruction {
-    /// The share of molecules that came back as the same string.
+    /// The share of molecules that came back as the string that the model is to write.
     pub fn exact_share(&self) -> f64 {
         share(self.exact, self.molecules)
     }
@@ -70,9 +72,6 @@ impl Reconstruction {
     }
 
     fn add(&mut self, molecule: &Reconstructed<'_>) {
-        let Reconstructed {
-            original, decoded, ..
-        } = molecule;
         self.molecules += 1;
         self.exact += usize::from(molecule.is_exact());
         self.valid += usize::from(molecule.valid);
@@ -80,11 +79,16 @@ impl Reconstruction {
         if let (false, Some(similarity)) = (molecule.same, molecule.similarity) {
             self.failures.add(similarity, 1.0);
         }
-        let mut decoded = Lexer::new(decoded).map_while(|token| token.ok());
+        let tokens_of = |text| Lexer::new(text).map_while(|token| token.ok());
+        let mut decoded = tokens_of(molecule.decoded);
         let (mut tokens, mut right) = (0, 0);
-        for token in original.tokens() {
+        for token in tokens_of(&molecule.target) {
             tokens += 1;
-            right += usize::from(decoded.next().is_some_and(|decoded| decoded.text == token));
+            right += usize::from(
+                decoded
+                    .next()
+                    .is_some_and(|decoded| decoded.text == token.text),
+            );
         }
         self.tokens += tokens;
         self.tokens_right += right;
@@ -93,10 +97,12 @@ impl Reconstruction {
 }
 
 /// What became of one molecule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reconstructed<'a> {
     /// The molecule that was encoded.
     pub original: &'a Smiles,
+    /// What its latent is to be decoded to.
+    pub target: String,
     /// What its latent was decoded to.
     pub decoded: &'a str,
     /// Whether that is a valid molecule.
@@ -108,7 +114,7 @@ pub struct Reconstructed<'a> {
 }
 
 impl<'a> Reconstructed<'a> {
-    fn new(original: &'a Smiles, decoded: &'a str) -> Self {
+    fn new(original: &'a Smiles, target: String, decoded: &'a str) -> Self {
         let valid = chem::is_valid(decoded);
         let same = chem::is_same(original.as_str(), decoded);
         let similarity = match (valid, same) {
@@ -118,6 +124,7 @@ impl<'a> Reconstructed<'a> {
         };
         Self {
             original,
+            target,
             decoded,
             valid,
             same,
@@ -125,9 +132,9 @@ impl<'a> Reconstructed<'a> {
         }
     }
 
-    /// Whether it came back as the same string.
+    /// Whether it came back as the string that the model is to write.
     pub fn is_exact(&self) -> bool {
-        self.original.as_str() == self.decoded
+        self.target == self.decoded
     }
 }
 
@@ -139,26 +146,28 @@ fn share(part: usize, whole: usize) -> f64 {
     }
 }
 
-/// Encodes and decodes `molecules`; `each` is told of every one, in their order, and its error ends
+/// Encodes `molecules` and decodes them by a
+/// [beam](crate::models::MoleculeSampler::decode_by_beam) of a width; `each` is told of every one, in their order, and its error ends
 /// the work.
 ///
 /// # Errors
-/// If a molecule cannot be read, the model cannot represent it, or the model gives another number
-/// of strings than it was given.
+/// If a molecule cannot be read, the model cannot represent it, the model has no beam search, or it
+/// gives another number of strings than it was given.
 pub fn reconstruction<M>(
     model: &M,
     molecules: &dyn Dataset<Smiles>,
+    beam: usize,
     each: &mut dyn FnMut(&Reconstructed<'_>) -> Result<()>,
 ) -> Result<Reconstruction>
 where
-    M: ?Sized + Encoder<Input = Smiles> + Decoder<Output = String>,
+    M: ?Sized + Encoder<Input = Smiles> + MoleculeSampler + Sync,
 {
     let mut result = Reconstruction::default();
     for begin in (0..molecules.len()).step_by(BATCH) {
         let end = molecules.len().min(begin + BATCH);
         let indices: Vec<u32> = (begin as u32..end as u32).collect();
         let batch = molecules.read(&indices)?;
-        let decoded = model.decode(&model.encode(&batch)?)?;
+        let decoded = model.decode_by_beam(&model.encode(&batch)?, beam)?;
         if decoded.len() != batch.len() {
             return Err(Error::new(format_args!(
                 "the model decoded {} molecules to {} strings",
@@ -167,11 +176,12 @@ where
             )));
         }
         let pairs: Vec<_> = batch.iter().zip(&decoded).collect();
-        let judged: Vec<_> = pairs
-            .into_par_iter()
-            .map(|(original, decoded)| Reconstructed::new(original, decoded))
-            .collect();
-        for molecule in &judged {
+        let judged = pairs.into_par_iter().map(|(original, decoded)| {
+            let target = model.target(original)?;
+            Ok(Reconstructed::new(original, target, decoded))
+        });
+        let judged: Result<Vec<_>> = judged.collect();
+        for molecule in &judged? {
             result.add(molecule);
             each(molecule)?;
         }
@@ -186,8 +196,9 @@ mod tests {
     fn of(pairs: &[(&str, &str)]) -> Reconstruction {
         let mut result = Reconstruction::default();
         for (original, decoded) in pairs {
+            let target = original.to_string();
             let original = Smiles::parse(original).unwrap();
-            result.add(&Reconstructed::new(&original, decoded));
+            result.add(&Reconstructed::new(&original, target, decoded));
         }
         result
     }

@@ -142,8 +142,17 @@ macro_rules! autoencoder {
             }
 
             impl MoleculeSampler for $model {
+                fn target(&self, molecule: &Smiles) -> Result<String> {
+                    self.parts().target(molecule)
+                }
+
                 fn has_fitted_prior(&self) -> bool {
                     self.prior.is_fitted()
+                }
+
+                fn decode_by_beam(&self, latents: &Tensor, width: usize) -> Result<Vec<String>> {
+                    self.parts()
+                        .write(latents, TokenChoice::Beam { width }, false)
                 }
 
                 fn write_guided(
@@ -297,6 +306,13 @@ impl<R: Reader, W: Writer> Autoencoder<'_, R, W> {
             // Every sequence is a molecule.
             Notation::Selfies => Some(self.write(latents, choice, false)),
         }
+    }
+
+    /// The string that a molecule is to be decoded to.
+    pub fn target(&self, molecule: &Smiles) -> Result<String> {
+        let (_, written) = self.prepare(&[molecule], &mut Step::evaluation())?;
+        let ids = written.iter().flat_map(|tokens| tokens.iter().copied());
+        self.vocabulary.decode(ids).map_err(Error::other)
     }
 
     /// Tokens of a molecule, which the model is to read and to write.

@@ -12,7 +12,7 @@ pub mod parts;
 mod transformer_vae;
 
 use atlas_core::{
-    AnyModel, AtlasModel, Decoder, Encoder, Model, Objective, Registry, Result, Sampler,
+    AnyModel, AtlasModel, Decoder, Encoder, Error, Model, Objective, Registry, Result, Sampler,
 };
 use candle_core::Tensor;
 use serde_json::{Value, json};
@@ -33,9 +33,30 @@ pub use transformer_vae::{TransformerVae, TransformerVaeParams};
 /// What a sampler of molecules can do beyond [`Sampler`]. A model that can none of it implements the
 /// trait without its methods.
 pub trait MoleculeSampler: Sampler<Output = String> {
+    /// The string that the latent of a molecule is to be decoded to: the molecule as it is given,
+    /// unless the model writes another spelling of it.
+    ///
+    /// # Errors
+    /// If the model cannot represent the molecule.
+    fn target(&self, molecule: &Smiles) -> Result<String> {
+        Ok(molecule.as_str().to_owned())
+    }
+
     /// Whether [`prior`](Sampler::prior) draws from a density that was fitted to latents.
     fn has_fitted_prior(&self) -> bool {
         false
+    }
+
+    /// The most probable strings of latents `[batch, latent]`, by a beam search that follows `width`
+    /// beginnings of each at once; with a width of 1 those of [`decode`](Decoder::decode).
+    ///
+    /// # Errors
+    /// If the width is zero, or above 1 and the model has no beam search; those of `decode`.
+    fn decode_by_beam(&self, latents: &Tensor, width: usize) -> Result<Vec<String>> {
+        if width == 1 {
+            return self.decode(latents);
+        }
+        Err(Error::new("the model has no beam search"))
     }
 
     /// The strings of latents `[batch, latent]`, guided by the grammar of molecules: no token is
@@ -46,8 +67,16 @@ pub trait MoleculeSampler: Sampler<Output = String> {
 }
 
 impl<T: AtlasModel + MoleculeSampler> MoleculeSampler for Model<T> {
+    fn target(&self, molecule: &Smiles) -> Result<String> {
+        (**self).target(molecule)
+    }
+
     fn has_fitted_prior(&self) -> bool {
         (**self).has_fitted_prior()
+    }
+
+    fn decode_by_beam(&self, latents: &Tensor, width: usize) -> Result<Vec<String>> {
+        (**self).decode_by_beam(latents, width)
     }
 
     fn write_guided(&self, latents: &Tensor, choice: TokenChoice) -> Option<Result<Vec<String>>> {

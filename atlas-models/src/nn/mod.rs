@@ -10,6 +10,7 @@
 mod activation;
 mod arranged;
 mod attention;
+mod beam;
 mod blocks;
 mod convolution;
 mod cross_entropy;

@@ -1,5 +1,5 @@
 //! Generates sequences: asks a [`TokenModel`] for the logits of the next token, and takes the
-//! likeliest or draws one.
+//! likeliest, draws one, or searches for the likeliest sequence.
 
 use std::fmt;
 
@@ -8,6 +8,8 @@ use candle_core::{Result, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+
+use super::beam;
 
 /// A model that predicts the next token of each sequence of a batch.
 ///
@@ -34,7 +36,7 @@ pub trait TokenModel: Sync {
     fn select(&self, state: &Self::State, sequences: &[usize]) -> Self::State;
 }
 
-/// How the next token is chosen.
+/// How tokens are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TokenChoice {
     /// The most probable; the first of equals.
@@ -48,6 +50,13 @@ pub enum TokenChoice {
         seed: u64,
         /// The stream of the batch's first sequence.
         first_stream: u64,
+    },
+    /// Beam search: of each sequence the `width` most probable beginnings are followed at once, and
+    /// the most probable sequence that they lead to is taken. A width of 1 is greedy. No guide can
+    /// follow several beginnings.
+    Beam {
+        /// Above zero.
+        width: usize,
     },
 }
 
@@ -89,7 +98,7 @@ pub struct Decoding<'a> {
     pub forbidden: &'a [u32],
     /// The most tokens that a result may have.
     pub max_steps: usize,
-    /// How the next token is chosen.
+    /// How tokens are chosen.
     pub choice: TokenChoice,
     /// What may follow what. A token that it does not allow is chosen as if its logit were the
     /// lowest; where it allows none, the sequence ends.
@@ -104,8 +113,9 @@ const MAX_BATCH: usize = 64;
 ///
 /// # Errors
 ///
-/// The begin, the end or a forbidden token is not in the vocabulary, the temperature is not above
-/// zero, the largest logit is not finite, or the model's step fails.
+/// The begin, the end or a forbidden token is not in the vocabulary, the temperature or the width
+/// is not above zero, a beam search is guided, the largest logit is not finite, or the model's step
+/// fails.
 pub fn decode<M: TokenModel>(
     model: &M,
     state: &M::State,
@@ -125,6 +135,11 @@ pub fn decode<M: TokenModel>(
     {
         bail!("a temperature of {temperature}, expected one above zero")
     }
+    if let TokenChoice::Beam { width } = decoding.choice
+        && (width == 0 || decoding.guide.is_some())
+    {
+        bail!("a beam of {width}, expected one above zero and no guide")
+    }
     let batch = model.batch(state);
     let size = batch
         .div_ceil(rayon::current_num_threads())
@@ -135,7 +150,11 @@ pub fn decode<M: TokenModel>(
         .with_max_len(1)
         .map(|group| {
             let sequences: Vec<usize> = (group * size..((group + 1) * size).min(batch)).collect();
-            write(model, model.select(state, &sequences), &sequences, decoding)
+            let state = model.select(state, &sequences);
+            match decoding.choice {
+                TokenChoice::Beam { width } => beam::search(model, state, decoding, width),
+                _ => write(model, state, &sequences, decoding),
+            }
         })
         .collect();
     Ok(written?.into_iter().flatten().collect())
@@ -185,7 +204,6 @@ fn write<M: TokenModel>(
     let mut results = vec![Vec::new(); sequences.len()];
     let draft = |(index, &sequence): (usize, &usize)| {
         let generator = match decoding.choice {
-            TokenChoice::Greedy => None,
             TokenChoice::Sample {
                 seed, first_stream, ..
             } => {
@@ -193,6 +211,7 @@ fn write<M: TokenModel>(
                 generator.set_stream(first_stream.wrapping_add(sequence as u64));
                 Some(generator)
             }
+            _ => None,
         };
         let guided = decoding.guide.map(Guide::start);
         Draft {

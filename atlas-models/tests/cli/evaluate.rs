@@ -131,6 +131,31 @@ fn a_bundle_of_the_built_in_molecules_needs_no_file() {
 }
 
 #[test]
+fn a_beam_is_as_wide_as_it_is_asked_to_be() {
+    let scene = Scene::trained();
+    let evaluate = |beam: &str| {
+        let command = format!("evaluate bundle --samples 0 --interpolations 0 --json {beam}");
+        scene.atlas(&command).json()
+    };
+    let usual = evaluate("");
+    assert_eq!((&usual["beam"], &usual), (&1.into(), &evaluate("--beam 1")));
+    assert_eq!(evaluate("--beam 4")["beam"], 4);
+    scene.atlas("encode bundle -i tiny.smi -o z.npy").success();
+    let decode = |beam: &str| {
+        scene
+            .atlas(&format!("decode bundle -i z.npy {beam}"))
+            .success()
+    };
+    assert_eq!(decode("--beam 1"), decode(""));
+    assert_eq!(
+        decode("--beam 9").lines().count(),
+        decode("").lines().count()
+    );
+    let error = scene.atlas("decode bundle -i z.npy --beam 0").wrong_usage();
+    assert!(error.contains("1..=1000"), "{error}");
+}
+
+#[test]
 fn built_in_molecules_that_the_model_does_not_know_count_neither_in_training_nor_after() {
     let scene = Scene::new();
     // Most built-in molecules have a token that this vocabulary lacks.

@@ -225,6 +225,24 @@ fn a_way_starts_and_ends_where_its_molecules_decode_to() {
 }
 
 #[test]
+fn a_molecule_that_cannot_exist_or_never_comes_back_is_not_taken_in_silence() {
+    let scene = Scene::trained();
+    for command in [
+        "interpolate bundle CCO CC(C)(C)(C)C",
+        "analogues bundle CC(C)(C)(C)C",
+        "neighbours bundle CC(C)(C)(C)C --among tiny.smi",
+    ] {
+        let error = scene.atlas(command).failure();
+        assert!(error.contains("valence"), "{command}: {error}");
+    }
+    let chain = "C".repeat(21);
+    let output = scene.atlas(&format!("neighbours bundle {chain} --among tiny.smi"));
+    let said = "has 21 tokens and can never come back: decoding gives up after longest = 20";
+    assert!(output.stderr.contains(said), "{output:?}");
+    output.success();
+}
+
+#[test]
 fn both_ends_that_are_not_molecules_of_the_model_are_named() {
     let scene = Scene::trained();
     let error = scene.atlas("interpolate bundle CQ C[Si]C").failure();

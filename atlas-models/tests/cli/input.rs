@@ -106,7 +106,7 @@ fn what_was_not_read_of_a_file_is_said() {
         ),
         (
             "CCO\nCC(C)(C)(C)C\n",
-            "1 molecule cannot exist and is kept, the first in line 2",
+            "1 molecule cannot exist, which alone leaves no row out; the first is in line 2",
         ),
     ] {
         scene.write("odd.smi", rows);
@@ -354,9 +354,10 @@ fn a_file_that_is_called_as_the_built_in_molecules_are_is_not_taken_for_them() {
 fn what_training_saw_is_taken_from_the_file_that_is_named_for_it() {
     let scene = Scene::trained();
     scene.write("one.smi", "CCO\n");
-    let scores = scene
-        .atlas("evaluate bundle --data tiny.smi --all --train one.smi --json")
-        .json();
+    let output = scene.atlas("evaluate bundle --data tiny.smi --all --train one.smi --json");
+    let said = "one.smi: these are not the 24 molecules of tiny.smi that bundle was trained on";
+    assert!(output.stderr.contains(said), "{output:?}");
+    let scores = output.json();
     assert_eq!(
         (&scores["molecules"], &scores["trained_on"]),
         (&json!(24), &json!(1))

@@ -73,7 +73,7 @@ fn what_each_string_is_is_written_to_a_table() {
         else {
             panic!("{row:?}");
         };
-        assert_eq!(*index, number.to_string());
+        assert_eq!(*index, (number + 1).to_string());
         assert_eq!(*smiles, molecule["smiles"]);
         assert_eq!(*valid, molecule["valid"].to_string());
         match chem::canonical(smiles) {

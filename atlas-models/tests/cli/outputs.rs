@@ -292,20 +292,63 @@ fn two_outputs_of_one_command_do_not_go_into_one_file() {
 }
 
 #[test]
-fn a_table_of_rows_does_not_take_the_place_of_the_molecules() {
+fn no_output_takes_the_place_of_what_the_command_reads() {
     let scene = Scene::trained();
-    scene.write("z.rows.csv", "smiles,activity\nCCO,1\n");
-    let error = scene
-        .atlas("encode bundle -i z.rows.csv -o z.npy")
-        .failure();
-    assert_eq!(
-        error,
-        "cannot write z.rows.csv, the table of the rows of z.npy: it is what is read"
-    );
-    assert_eq!(scene.read("z.rows.csv"), b"smiles,activity\nCCO,1\n");
+    let table = "smiles,activity\nCCO,1\nCCN,2\nCC(=O)N,3\n";
+    for name in ["read.csv", "z.rows.csv", "drawn.svg"] {
+        scene.write(name, table);
+    }
+    symlink("read.csv", scene.path("link.csv")).unwrap();
+    scene.atlas("encode bundle -i tiny.smi -o a.npy").success();
+    let (array, rows) = (scene.read("a.npy"), scene.read("a.rows.csv"));
+    for command in [
+        "encode bundle -i read.csv -o read.csv",
+        "encode bundle -i read.csv -o link.csv",
+        "encode bundle -i link.csv -o ./read.csv",
+        "encode bundle -i read.csv -o new.csv --skip-invalid --skipped read.csv",
+        "encode bundle -i z.rows.csv -o z.npy",
+        "decode bundle -i a.npy -o a.npy",
+        "decode bundle -i a.npy -o a.rows.csv",
+        "sample bundle -n 3 -o read.csv --reference read.csv",
+        "sample bundle -n 3 -o new.csv --reference read.csv --per-molecule read.csv",
+        "sample bundle -n 3 -o new.csv --reference drawn.svg --grid drawn.svg",
+        "evaluate bundle -i read.csv --samples 0 --per-molecule read.csv",
+        "evaluate bundle -i tiny.smi --train read.csv --samples 0 --per-molecule read.csv",
+        "map bundle -i drawn.svg -o drawn.svg",
+        "neighbours bundle CCO --among read.csv -o read.csv",
+        "molecules bundle -o tiny.smi",
+    ] {
+        let error = scene.atlas(command).failure();
+        let is_said = error.contains("an output of this command would replace it")
+            || error.contains("this command reads it");
+        assert!(is_said, "{command}: {error}");
+        for name in ["read.csv", "z.rows.csv", "drawn.svg"] {
+            assert_eq!(scene.read(name), table.as_bytes(), "{command}");
+        }
+        assert_eq!(scene.read("a.npy"), array, "{command}");
+        assert_eq!(scene.read("a.rows.csv"), rows, "{command}");
+        assert!(!scene.path("new.csv").exists(), "{command}");
+    }
+    let mut command = scene.command("encode bundle -o read.csv");
+    let input = fs::File::open(scene.path("read.csv")).unwrap();
+    assert!(!command.stdin(input).status().unwrap().success());
+    assert_eq!(scene.read("read.csv"), table.as_bytes());
     scene
         .atlas("encode bundle -i z.rows.csv -o y.npy")
         .success();
+}
+
+#[test]
+fn a_drawing_is_not_named_as_another_kind_of_picture() {
+    let scene = Scene::trained();
+    for command in [
+        "sample bundle -n 3 --grid new.png",
+        "map bundle -i tiny.smi -o new.png",
+    ] {
+        let error = scene.atlas(command).wrong_usage();
+        assert_eq!(error, "new.png: what is drawn is an SVG; name it .svg");
+        assert!(!scene.path("new.png").exists());
+    }
 }
 
 #[test]

@@ -72,6 +72,13 @@ fn every_command_knows_the_programs_own_model() {
     assert_eq!(latents.lines().count(), 1 + MOLECULES.len());
     assert_eq!(latents.lines().next().unwrap().split(',').count(), 3 + 16);
 
+    let searched = run(
+        &scene,
+        "evaluate bundle --samples 0 --interpolations 0 --beam 2",
+    );
+    let error = searched.failure();
+    assert!(error.contains("the model has no beam search"), "{error}");
+
     // `atlas` itself does not have the model.
     let verified = scene.atlas("verify bundle --json").json();
     assert_eq!(verified["behaviour"], false);

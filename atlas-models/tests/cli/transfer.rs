@@ -227,6 +227,12 @@ fn a_bundle_in_half_precision_has_half_the_bytes_and_every_command() {
     assert_ne!(exact, rounded);
     let far = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs());
     assert!(far.fold(0.0, f64::max) < 0.01);
+    let error = scene.atlas("train --data tiny.smi --from half --out more");
+    let error = error.wrong_usage();
+    assert!(
+        error.contains("`atlas cast half --dtype f32 --out DIR`"),
+        "{error}"
+    );
     scene.atlas("sample half -n 3").success();
     scene.atlas("evaluate half --samples 20").success();
 
@@ -235,6 +241,6 @@ fn a_bundle_in_half_precision_has_half_the_bytes_and_every_command() {
     let again = latents("again");
     let far = rounded.iter().zip(&again).map(|(a, b)| (a - b).abs());
     assert!(far.fold(0.0, f64::max) < 0.01);
-    let error = scene.atlas("cast bundle --dtype u8 --out no").failure();
-    assert!(error.contains("not U8"), "{error}");
+    let error = scene.atlas("cast bundle --dtype u8 --out no").wrong_usage();
+    assert!(error.contains("f16, bf16, f32, f64"), "{error}");
 }

@@ -41,6 +41,10 @@ const MIN_RINGS: usize = 2;
 /// a cryptand, `c1ccc2c(c1)OCC[NH+]1CCOCCOCC[NH+](CCOCCOCC1)CCO2`, has 0.4829 where RDKit has 0.5163;
 /// a thiophene fused with two triazoles, `CC1CCN(C(=O)CSc2nnc3n2-c2sc4c(c2-c2ncnn2-3)CCCC4)CC1`, has
 /// 0.45422 where RDKit has 0.45429. A molecule takes about 1 ms, half of it the SMARTS of QED.
+///
+/// Molecules that a model makes can be stranger. Of 600 that a guided model drew, six bridged ones,
+/// most of them macrocycles, had other values than RDKit's: logP by up to 2.7, QED by up to 0.34, SA by
+/// up to 1.2. Of 135 valid ones that were drawn without the guide all were equal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descriptors {
     /// The average weight in g/mol (`Descriptors.MolWt`).

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use atlas_core::{AnyModel, Bundle, LoadOptions, Registry};
+use atlas_core::{AnyModel, Bundle, Error, LoadOptions, Registry};
 use candle_core::DType;
 use serde_json::json;
 
 use crate::cli::failure::Result;
+use crate::cli::model::model_dtype;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::bytes;
 use crate::cli::terminal::values::path_json;
@@ -26,8 +27,8 @@ Examples:
 pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
-    /// f16, bf16, f32 or f64
-    #[arg(long, value_name = "DTYPE", default_value = "f16")]
+    /// Dtype of the new bundle
+    #[arg(long, value_name = "DTYPE", default_value = "f16", value_parser = model_dtype())]
     dtype: DType,
     /// Folder of the new bundle; a bundle that is there is replaced
     #[arg(short, long, value_name = "DIR")]
@@ -40,9 +41,13 @@ pub struct Args {
 
 pub fn run<I: ?Sized + AnyModel + 'static>(args: &Args, registry: &Registry<I>) -> Result {
     Bundle::check_save_target(&args.out)?;
-    let from = Bundle::open(&args.bundle)?;
     let options = LoadOptions::new().cast(args.dtype);
-    let mut snapshot = registry.load_with(&args.bundle, &options)?.snapshot()?;
+    let (from, mut snapshot) = Bundle::read(&args.bundle, |bundle| {
+        let model = registry
+            .from_snapshot(bundle.snapshot()?, &options)
+            .map_err(|error| error.within(bundle.path().display()))?;
+        Ok::<_, Error>((bundle.clone(), model.snapshot()?))
+    })?;
     let note = json!({ "digest": from.digest(), "dtype": from.dtype().as_str() });
     snapshot.provenance.note("cast_from", note);
     snapshot.save(&args.out)?;

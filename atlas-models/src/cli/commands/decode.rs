@@ -7,9 +7,9 @@ use candle_core::{Device, Tensor};
 use crate::chem;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result, usage};
-use crate::cli::model::{for_model, in_line};
+use crate::cli::model::{BeamArgs, for_model, in_line};
 use crate::cli::molecules::{source_name, warn_of_terminal};
-use crate::cli::output_file::OutputFile;
+use crate::cli::output_file::{OutputFile, note_input};
 use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::{interrupt, output, progress};
 use crate::data::{LatentFormat, LatentReader};
@@ -17,6 +17,7 @@ use crate::data::{LatentFormat, LatentReader};
 const EXAMPLES: &str = "\
 Examples:
   atlas decode runs/gru-vae -i latents.npy -o molecules.smi
+  atlas decode runs/gru-vae -i latents.npy -o molecules.smi --beam 5
   atlas encode runs/gru-vae < molecules.smi | atlas decode runs/gru-vae";
 
 /// Latents that are decoded at a time.
@@ -45,6 +46,8 @@ pub struct Args {
     /// File to write; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    beam: BeamArgs,
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
@@ -53,11 +56,13 @@ pub fn run(args: &Args, models: &Models) -> Result {
     let source = source_name(&args.input);
     let mut output = OutputFile::create(&args.output)?;
     output.watch_interrupts()?;
+    note_input(&args.input)?;
     interrupt::set_waiting(true);
     let latents = LatentReader::open(&args.input);
     interrupt::set_waiting(false);
     let mut latents = latents?;
     if let Some(table) = latents.table() {
+        note_input(table)?;
         output::say(&format_args!("names are read from {}", table.display()));
     }
     let model = models.load(&args.bundle)?;
@@ -71,7 +76,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         }
         let shape = (rows.len(), latents.width());
         let batch = Tensor::from_vec(rows.latents, shape, &Device::Cpu)?;
-        let strings = model.decode(&for_model(&*model, &batch)?);
+        let strings = model.decode_by_beam(&for_model(&*model, &batch)?, args.beam.beam);
         let strings = strings.map_err(|error| error.within(&source))?;
         if strings.len() != rows.names.len() {
             return Err(Failure::new(format_args!(

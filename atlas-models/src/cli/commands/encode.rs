@@ -53,7 +53,7 @@ pub struct Args {
 
 pub fn run(args: &Args, models: &Models) -> Result {
     let format = LatentFormat::of(&args.output).map_err(usage)?;
-    let output = OutputFile::of_latents(&args.output, format, &args.input)?;
+    let output = OutputFile::of_latents(&args.output, format)?;
     let model = models.load(&args.bundle)?;
     output.watch_interrupts()?;
     // All rows are read before the first is encoded, so that a bad one is known at once.

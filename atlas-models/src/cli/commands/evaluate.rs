@@ -13,7 +13,7 @@ use crate::cli::drawing::GridFile;
 use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::generation::{FIGURES, number_row, share_interval};
 use crate::cli::latent_space::{LatentSpace, LatentSpaceArgs};
-use crate::cli::limits;
+use crate::cli::model::BeamArgs;
 use crate::cli::molecules::{self, RowArgs};
 use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::table::Table;
@@ -31,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   atlas evaluate runs/gru-vae
   atlas evaluate runs/gru-vae --data other.smi --limit 5000
+  atlas evaluate runs/gru-vae --beam 5
   atlas evaluate runs/gru-vae --samples 30000 --json | jq .generation
   atlas evaluate runs/gru-vae --samples 0 --interpolations 0 --json | jq .exact_share";
 
@@ -65,14 +66,16 @@ pub struct Args {
     limit: Option<usize>,
     /// Write what became of each molecule to a CSV file: its part (all, held-out or
     /// held-out-blocks), row, line and name, what it was decoded
-    /// to, whether that is the same string, the same molecule and valid, Tanimoto's similarity of the
-    /// two, and whether it was trained on
+    /// to, whether that is the string that the model was to write, the same molecule and valid,
+    /// Tanimoto's similarity of the two, and whether it was trained on
     #[arg(long, value_name = "FILE")]
     per_molecule: Option<PathBuf>,
     /// Draw the first 250 molecules that did not come back, each beside what it was decoded to, as an
     /// SVG
     #[arg(long, value_name = "FILE.svg")]
     grid: Option<PathBuf>,
+    #[command(flatten)]
+    beam: BeamArgs,
     #[command(flatten)]
     latent_space: LatentSpaceArgs,
     #[command(flatten)]
@@ -110,9 +113,6 @@ pub fn run(args: &Args, models: &Models) -> Result {
         }
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    if let Some(note) = limits::too_long(&*model, &data)? {
-        output::say(&note);
-    }
     let mut chosen = choose(&data, trained_on.as_ref(), args.all, &*model)?;
     if let Some(limit) = args.limit {
         let others = chosen.of_held_out_blocks;
@@ -135,10 +135,18 @@ pub fn run(args: &Args, models: &Models) -> Result {
     }
     let (part, molecules) = (chosen.part, &chosen.molecules);
     let mut files = (table.as_mut(), &mut grid);
-    let scores = evaluate(&*model, part, molecules, seen.as_ref(), &mut files)?;
+    let beam = args.beam.beam;
+    let scores = evaluate(&*model, part, molecules, beam, seen.as_ref(), &mut files)?;
     let of_blocks = chosen.of_held_out_blocks.as_ref().map(|molecules| {
         let seen = seen_of_blocks.as_ref();
-        evaluate(&*model, "held-out-blocks", molecules, seen, &mut files)
+        evaluate(
+            &*model,
+            "held-out-blocks",
+            molecules,
+            beam,
+            seen,
+            &mut files,
+        )
     });
     let of_blocks = of_blocks.transpose()?;
     grid.finish()?;
@@ -162,6 +170,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
         "digest": model.digest()?,
         "data": data.source(),
         "part": chosen.part,
+        "beam": beam,
         "skipped": data.skipped().count,
         "impossible": data.impossible().count,
         "trained_on": seen.map(|seen| seen.count),
@@ -271,7 +280,18 @@ fn known(
             Some(known) if known.data.digest == data.digest()? => {
                 known.split_again(&data)?.trained_on
             }
-            _ => KnownMolecules::new(all.keys()?),
+            known => {
+                if let Some(known) = known {
+                    output::say(&format_args!(
+                        "{}: these are not the {} of {} that {} was trained on",
+                        data.source(),
+                        count(known.data.molecules, "molecule"),
+                        known.data.source,
+                        args.bundle.display()
+                    ));
+                }
+                KnownMolecules::new(all.keys()?)
+            }
         }));
     }
     let Some(known) = trained_on else {
@@ -320,6 +340,7 @@ fn evaluate(
     model: &dyn MoleculeAutoencoder,
     part: &str,
     molecules: &Molecules,
+    beam: usize,
     seen: Option<&Seen>,
     (table, grid): &mut (Option<&mut OutputFile>, &mut GridFile),
 ) -> Result<Reconstruction> {
@@ -327,7 +348,7 @@ fn evaluate(
     let mut records = molecules.records();
     let mut failed = None;
     let mut done = 0;
-    let scores = reconstruction(model, molecules, &mut |molecule| {
+    let scores = reconstruction(model, molecules, beam, &mut |molecule| {
         if !molecule.same {
             grid.add(molecule.original.as_str(), "");
             grid.add(molecule.decoded, "→");
@@ -421,7 +442,11 @@ fn to_text(
 fn table_of(result: &Reconstruction) -> Table {
     let mut table = Table::new(&[], [1]);
     for (name, part, what) in [
-        ("exact", result.exact, "came back as the same string"),
+        (
+            "exact",
+            result.exact,
+            "came back as they were to be written",
+        ),
         (
             "canonical",
             result.canonical,

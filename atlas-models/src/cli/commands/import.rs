@@ -9,6 +9,7 @@ use clap::ArgGroup;
 use serde_json::{Value, json};
 
 use crate::cli::failure::{Result, usage};
+use crate::cli::model::model_dtype;
 use crate::cli::parameters::{ParamArgs, read_json};
 use crate::cli::problems::Problems;
 use crate::cli::terminal::output;
@@ -60,8 +61,8 @@ pub struct Args {
     map: Option<PathBuf>,
     #[command(flatten)]
     params: ParamArgs,
-    /// Dtype of the tensors for which the model names none: f32, f64, f16 or bf16
-    #[arg(long, value_name = "DTYPE", default_value = "f32")]
+    /// Dtype of the tensors for which the model names none
+    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = model_dtype())]
     dtype: DType,
     /// Print a JSON object with bundle, model, version, digest and files
     #[arg(long)]

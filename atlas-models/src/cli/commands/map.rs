@@ -103,7 +103,7 @@ impl Colour {
 }
 
 pub fn run(args: &Args, models: &Models) -> Result {
-    let mut output = OutputFile::create(&args.output)?;
+    let mut output = OutputFile::of_svg(&args.output)?;
     let model = models.load(&args.bundle)?;
     output.watch_interrupts()?;
     let trained_on = TrainedOn::of(model.provenance());

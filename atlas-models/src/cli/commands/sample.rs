@@ -82,7 +82,7 @@ pub struct Args {
     reference: Option<PathBuf>,
     #[command(flatten)]
     rows: RowArgs,
-    /// Write what each string is to a CSV file: its number, whether it is valid, its canonical form,
+    /// Write what each string is to a CSV file: its number, from 1 as in --grid, whether it is valid, its canonical form,
     /// logP, SA, QED and weight in g/mol; with --reference also Tanimoto's similarity to the nearest
     /// molecule of FILE, and whether it is in it
     #[arg(long, value_name = "FILE")]
@@ -218,17 +218,18 @@ fn draw(model: &dyn MoleculeAutoencoder, args: &Args, first: usize) -> Result<Ve
         first: first as u64,
     };
     let latents = latents(model, args.prior, draws, batch)?;
-    let choice = if args.greedy {
-        TokenChoice::Greedy
-    } else {
-        TokenChoice::drawn(draws, args.temperature)
-    };
     if args.guided {
+        let choice = if args.greedy {
+            TokenChoice::Greedy
+        } else {
+            TokenChoice::drawn(draws, args.temperature)
+        };
         return write_guided(model, &latents, choice);
     }
-    Ok(match choice {
-        TokenChoice::Greedy => model.decode(&latents)?,
-        TokenChoice::Sample { .. } => model.sample(&latents, draws, args.temperature)?,
+    Ok(if args.greedy {
+        model.decode(&latents)?
+    } else {
+        model.sample(&latents, draws, args.temperature)?
     })
 }
 

@@ -22,10 +22,10 @@ impl GridFile {
     /// Creates the file.
     ///
     /// # Errors
-    /// If there can be no file at `path`.
+    /// If there can be no SVG at `path`.
     pub fn create(path: Option<&Path>) -> Result<Self> {
         Ok(Self {
-            file: path.map(OutputFile::create).transpose()?,
+            file: path.map(OutputFile::of_svg).transpose()?,
             molecules: Vec::new(),
         })
     }

@@ -169,9 +169,9 @@ impl<'a> TrainingObserver<'a> {
         let others = self.plan.of_held_out_blocks.as_ref();
         let of_held_out_blocks = others
             .filter(|_| is_last)
-            .map(|molecules| reconstruction(model, molecules, &mut |_| Ok(())));
+            .map(|molecules| reconstruction(model, molecules, 1, &mut |_| Ok(())));
         Ok(Some(HeldOutScores {
-            reconstruction: reconstruction(model, &molecules, &mut |_| Ok(()))?,
+            reconstruction: reconstruction(model, &molecules, 1, &mut |_| Ok(()))?,
             mean: mean_loss(model, &molecules, &self.plan.run)?,
             of_held_out_blocks: of_held_out_blocks.transpose()?,
         }))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use atlas_core::{Bundle, Checkpoint, CreateOptions, Error, Growth, LoadOptions};
+use candle_core::DType;
 use serde_json::{Map, Value, json};
 
 use super::Args;
@@ -111,7 +112,16 @@ impl Plan {
                     "--from {path}: a run cannot replace what it starts from"
                 ));
             }
-            problems.take(models.load(path))
+            let source = problems.take(models.load(path))?;
+            if source.dtype() != DType::F32 {
+                let (path, dtype) = (path.display(), source.dtype().as_str());
+                problems.add(format_args!(
+                    "--from {path}: its weights are {dtype}, and f32 is trained; `atlas cast {path} \
+                     --dtype f32 --out DIR` makes a bundle to start from"
+                ));
+                return None;
+            }
+            Some(source)
         });
         let name = match (&args.model.name, &source) {
             (None, Some(source)) => source.name(),
