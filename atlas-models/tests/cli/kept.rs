@@ -27,17 +27,17 @@ fn a_bundle_that_is_kept_reads_and_writes_drugs_and_draws_molecules() {
         .atlas(&format!("encode {ZINC_MUV} -i drugs.smi -o z.npy"))
         .success();
     let written = scene
-        .atlas(&format!("decode {ZINC_MUV} -i z.npy"))
+        .atlas(&format!("decode {ZINC_MUV} -i z.npy --beam 5"))
         .success();
+    let form = |text: &str| chem::canonical(text).unwrap();
     let same = written
         .lines()
         .zip(DRUGS)
-        .filter(|(line, drug)| line == drug);
+        .filter(|(line, drug)| form(line) == form(drug));
     // Processors round otherwise.
     assert!(same.count() >= 6, "{written}");
-    let drawn = scene
-        .atlas(&format!("sample {ZINC_MUV} -n 50 --guided"))
-        .success();
+    // Its tokens are SELFIES: no guide is needed.
+    let drawn = scene.atlas(&format!("sample {ZINC_MUV} -n 200")).success();
     for string in drawn.lines() {
         assert!(chem::canonical(string).is_ok(), "{string}");
     }
