@@ -170,7 +170,7 @@ fn what_is_computed_of_a_molecule_does_not_depend_on_the_others() {
         let model = create(name, params, CreateOptions::new());
         let together = model.encode(&molecules()).unwrap();
         let decoded = model.decode(&together).unwrap();
-        let beam = |latents, width| model.decode_by_beam(latents, width).unwrap();
+        let beam = |latents: &Tensor, width| model.decode_by_beam(latents, width).unwrap();
         assert_eq!(beam(&together, 1), decoded, "{name}");
         let searched = beam(&together, 3);
         for (index, molecule) in molecules().iter().enumerate() {

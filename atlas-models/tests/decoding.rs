@@ -130,9 +130,10 @@ impl Chain {
         let scores = tokens.iter().map(|&token| {
             let others = (0..CHAIN_TOKENS).filter(|other| !forbidden.contains(&(*other as u32)));
             let others = others.map(|other| f64::from(Self::logit(sequence, before, other)).exp());
+            let total: f64 = others.sum();
             let logit = Self::logit(sequence, before, token as usize);
             before = token;
-            f64::from(logit) - others.sum::<f64>().ln()
+            f64::from(logit) - total.ln()
         });
         scores.sum()
     }
