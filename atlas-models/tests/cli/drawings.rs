@@ -79,11 +79,11 @@ fn what_is_sampled_and_what_is_between_two_molecules_is_drawn_and_written_as_eve
 fn a_drawing_does_not_take_the_place_of_the_strings() {
     let scene = Scene::trained();
     let error = scene
-        .atlas("sample bundle -o new.smi --grid new.smi")
+        .atlas("sample bundle -o new.svg --grid new.svg")
         .failure();
     assert_eq!(
         error,
-        "cannot write new.smi: another output of this command goes there"
+        "cannot write new.svg: another output of this command goes there"
     );
-    assert!(!scene.path("new.smi").exists());
+    assert!(!scene.path("new.svg").exists());
 }

@@ -164,17 +164,6 @@ fn a_long_name_is_written_and_a_place_that_cannot_be_is_refused_before_the_work(
 }
 
 #[test]
-fn the_file_that_is_read_may_be_the_one_that_is_written() {
-    let scene = Scene::trained();
-    scene.atlas("encode bundle -i tiny.smi -o z.csv").success();
-    let expected = scene.atlas("decode bundle -i z.csv").success();
-    scene.atlas("decode bundle -i z.csv -o z.csv").success();
-    let names = MOLECULES.map(|_| "").len();
-    assert_eq!(expected.lines().count(), names);
-    assert_eq!(scene.read("z.csv"), expected.as_bytes());
-}
-
-#[test]
 fn special_tokens_are_in_no_string_however_hot_it_is_drawn() {
     let scene = Scene::trained();
     let drawn = scene
