@@ -117,9 +117,14 @@ fn a_beam_of_one_is_greedy() -> Result<()> {
 struct Chain;
 
 const CHAIN_TOKENS: usize = 5;
+/// A sequence with a logit that is not a number.
+const UNDEFINED: usize = 1000;
 
 impl Chain {
     fn logit(sequence: usize, before: u32, token: usize) -> f32 {
+        if (sequence, token) == (UNDEFINED, 3) {
+            return f32::NAN;
+        }
         let number = (sequence * 31 + before as usize * 17 + token * 7) * 2_654_435_761;
         ((number >> 8) % 1000) as f32 / 250.0
     }
@@ -203,6 +208,13 @@ fn a_beam_that_is_wide_enough_finds_the_most_probable_of_all_sequences() -> Resu
     assert_ne!(wide, greedy);
     assert_ne!(wide, narrow);
     Ok(())
+}
+
+#[test]
+fn a_logit_that_is_not_a_number_ends_a_beam_search() {
+    let decoding = decoding(TokenChoice::Beam { width: 3 });
+    let error = decode(&Chain, &vec![0, UNDEFINED], &decoding).unwrap_err();
+    assert!(error.to_string().contains("not a number"), "{error}");
 }
 
 #[test]

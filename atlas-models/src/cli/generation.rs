@@ -18,8 +18,8 @@ Figures of drawn strings have the names and definitions of MOSES (Polykarpov et 
 unique@1k and @10k, novelty, internal diversity (IntDiv, IntDiv2), the similarity to the nearest
 neighbour (SNN), of fragments (Frag) and of scaffolds (Scaf), and the Wasserstein distances of logP,
 SA, QED and weight. Similarities are Tanimoto's of Morgan fingerprints of radius 2: of 1024 bits
-here, as in MOSES, and of 2048 bits elsewhere. Intervals are of 95 %. FCD is not among them: it needs a network that is not
-here.";
+here, as in MOSES, and of 2048 bits elsewhere. Intervals are of 95 %. FCD is not among the figures:
+it needs a network that is not here.";
 
 /// Molecules that drawn strings are compared with, and of which they may be.
 pub struct Comparison {

@@ -61,9 +61,13 @@ pub fn note_input(path: &Path) -> Result {
         .iter()
         .filter_map(|target| fs::metadata(target).ok());
     if targets.any(|target| file_id(&target) == Some(input)) {
+        let input = if is_standard {
+            "the file on standard input".to_owned()
+        } else {
+            path.display().to_string()
+        };
         return Err(Failure::new(format_args!(
-            "cannot read {}: an output of this command would replace it",
-            path.display()
+            "cannot read {input}: an output of this command would replace it"
         )));
     }
     READ.lock()

@@ -146,9 +146,9 @@ fn share(part: usize, whole: usize) -> f64 {
     }
 }
 
-/// Encodes `molecules` and decodes them by a
-/// [beam](crate::models::MoleculeSampler::decode_by_beam) of a width; `each` is told of every one, in their order, and its error ends
-/// the work.
+/// Encodes `molecules` and decodes them, by a
+/// [beam search](crate::models::MoleculeSampler::decode_by_beam) that is `beam` wide; `each` is told of
+/// every molecule, in their order, and its error ends the work.
 ///
 /// # Errors
 /// If a molecule cannot be read, the model cannot represent it, the model has no beam search, or it

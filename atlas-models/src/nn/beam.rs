@@ -88,7 +88,11 @@ impl Search {
             bail!("no token can be chosen: the largest logit is {max}")
         }
         let max = f64::from(max);
-        let total: f64 = logits.iter().map(|&l| (f64::from(l) - max).exp()).sum();
+        let exponentials = logits.iter().map(|&logit| (f64::from(logit) - max).exp());
+        let total: f64 = exponentials.sum();
+        if total.is_nan() {
+            bail!("no token can be chosen: a logit is not a number")
+        }
         let before = self.beginnings[beginning].score - max - total.ln();
         let scores = logits.iter().map(|&logit| before + f64::from(logit));
         let possible = scores

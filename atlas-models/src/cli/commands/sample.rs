@@ -82,9 +82,9 @@ pub struct Args {
     reference: Option<PathBuf>,
     #[command(flatten)]
     rows: RowArgs,
-    /// Write what each string is to a CSV file: its number, from 1 as in --grid, whether it is valid, its canonical form,
-    /// logP, SA, QED and weight in g/mol; with --reference also Tanimoto's similarity to the nearest
-    /// molecule of FILE, and whether it is in it
+    /// Write what each string is to a CSV file: its number, from 1 as in --grid, whether it is valid,
+    /// its canonical form, logP, SA, QED and weight in g/mol; with --reference also Tanimoto's
+    /// similarity to the nearest molecule of FILE, and whether it is in it
     #[arg(long, value_name = "FILE")]
     per_molecule: Option<PathBuf>,
     /// Draw the strings, the first 500, with their numbers, as an SVG
