@@ -12,7 +12,8 @@
 //!
 //! [`atlas_core::train`] trains the models.
 //!
-//! Cargo features, both on by default: `cli`, the command line; `parquet`, latents in Parquet files.
+//! Cargo features: by default `cli`, the command line, and `parquet`, latents in Parquet files; `mpi`,
+//! training in several processes, which takes an MPI library.
 #![deny(missing_docs, unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 

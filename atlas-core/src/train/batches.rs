@@ -77,6 +77,18 @@ impl Batches {
         self.sizes.len().div_ceil(self.batch)
     }
 
+    /// What the batches of every epoch depend on, beside the seed.
+    pub(super) fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for size in &self.sizes {
+            hasher.update(&size.to_le_bytes());
+        }
+        for sum in &self.sums {
+            hasher.update(&sum.to_le_bytes());
+        }
+        hasher.finalize()
+    }
+
     /// The batches of an epoch.
     pub(super) fn epoch(&self, epoch: u64) -> EpochBatches {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);

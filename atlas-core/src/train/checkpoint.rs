@@ -6,11 +6,13 @@ use candle_core::Tensor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::params::TrainParams;
 use super::progress::Progress;
 use super::report::Stopped;
 use super::run::{LIMITS, Run};
 use crate::bundle;
 use crate::error::{Error, Problem, Result};
+use crate::params::{ParamValue, Params};
 use crate::snapshot::Checkpoint;
 use crate::tensors::Tensors;
 
@@ -126,6 +128,10 @@ pub(super) fn restore(
         differences.push(why.to_owned());
     }
     let mut begun = state["run"].clone();
+    // Parameters that a version of Atlas adds leave a run as it was by default.
+    if let Ok(params) = TrainParams::from_overrides(&begun["params"]) {
+        begun["params"] = params.to_json();
+    }
     if extended {
         for limit in LIMITS {
             if let Some((begun, given)) = begun.pointer_mut(limit).zip(run.pointer(limit)) {

@@ -14,6 +14,7 @@
 //! | train on data that does not fit into memory | [`Dataset`] |
 //! | follow or stop a run | [`Observer`] |
 //! | know the loss of examples held out | [`mean_loss`] |
+//! | train on several machines | [`Workers`] |
 //! | write a loop of your own | [`AdamW`] |
 //!
 //! ```
@@ -64,20 +65,27 @@ mod checkpoint;
 mod dataset;
 mod gradients;
 mod held_out;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod params;
 mod prefetch;
 mod progress;
 mod report;
 mod run;
+mod shards;
 mod step;
 mod training;
+mod workers;
 
 pub use adamw::{AdamW, AdamWParams, Decayed};
 pub use annealing::Annealing;
 pub use checkpoint::CheckpointSummary;
 pub use dataset::Dataset;
 pub use held_out::{MeanLoss, mean_loss};
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 pub use params::{Schedule, TrainParams};
 pub use report::{Control, EpochReport, Outcome, StepReport, Stopped};
 pub use run::Run;
 pub use training::{Observer, Training, extend, resume, train};
+pub use workers::{ProcessGroup, Workers};

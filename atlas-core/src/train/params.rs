@@ -25,6 +25,12 @@ pub struct TrainParams {
     /// Examples in a batch.
     #[param(default = 128, min = 1, max = 1_000_000)]
     pub batch: usize,
+    /// Shards that a batch is cut into, a power of two. Their gradients are computed one by one and
+    /// added in a fixed tree: up to so many processes can share the work, and the number of
+    /// processes changes no bit of the model. What a model computes over a batch, such as the
+    /// statistics of a batch norm, it computes over a shard.
+    #[param(default = 1, min = 1, max = 65_536, check = check_shards)]
+    pub shards: usize,
     /// Height of the learning rate.
     #[param(default = 1e-3, min = 0.0)]
     pub learning_rate: f64,
@@ -52,6 +58,14 @@ pub struct TrainParams {
     /// The optimiser's own parameters.
     #[param(nested)]
     pub adamw: AdamWParams,
+}
+
+fn check_shards(shards: &usize) -> Result<(), String> {
+    if shards.is_power_of_two() {
+        Ok(())
+    } else {
+        Err("a power of two".to_owned())
+    }
 }
 
 impl TrainParams {

@@ -1,11 +1,12 @@
 //! [`Run`]: what belongs to one run and not to the method: its seed, its time limit, the weights of
-//! the loss.
+//! the loss, the processes that take part.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::params::TrainParams;
+use super::workers::Workers;
 use crate::error::{Error, Result};
 use crate::interface::LossWeight;
 use crate::params::ParamValue;
@@ -26,6 +27,8 @@ pub struct Run {
     pub max_time: Option<Duration>,
     /// Weights of the loss that do not have their defaults, by name.
     pub weights: Vec<(String, f64)>,
+    /// The processes that share the shards of each batch.
+    pub workers: Workers,
 }
 
 impl Run {

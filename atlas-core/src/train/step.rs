@@ -1,10 +1,11 @@
-//! One update of the weights: a batch's loss, its gradients, their check and clipping, the
-//! optimiser.
+//! One update of the weights: the loss of a shard and its gradients, the check and clipping of their
+//! sum, the optimiser.
 
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::adamw::AdamW;
 use super::gradients;
+use super::shards::ShardSum;
 use crate::error::{Error, Result};
 use crate::interface::{Loss, Objective, Step};
 
@@ -41,44 +42,65 @@ impl From<candle_core::Error> for Failure {
 /// A loss and its parts, as numbers.
 pub(super) type Values = (f64, Vec<(String, f64)>);
 
-/// The loss of a batch, with the graph of how it was computed.
+/// The loss of some examples, with the graph of how it was computed.
 pub(super) struct Evaluation {
     total: Tensor,
     pub(super) values: Values,
 }
 
-/// The loss of a batch and nothing else.
+/// The loss of some examples and nothing else.
 pub(super) fn evaluate<M: ?Sized + Objective>(
     model: &M,
-    batch: &[M::Input],
+    examples: &[M::Input],
     mut step: Step,
 ) -> Result<Evaluation> {
-    let batch: Vec<&M::Input> = batch.iter().collect();
-    let loss = model.loss(&batch, &mut step)?;
+    let examples: Vec<&M::Input> = examples.iter().collect();
+    let loss = model.loss(&examples, &mut step)?;
     Ok(Evaluation {
         values: values(&loss)?,
         total: loss.total,
     })
 }
 
-/// Moves the variables against the gradient of the loss, which must be the `expected` one if it is
-/// known.
-pub(super) fn take(
+/// The gradients of a loss, which must be the `expected` one if it is known, and its values, both
+/// multiplied by `share`.
+pub(super) fn differentiate(
     loss: Evaluation,
     expected: Option<&Values>,
     vars: &[(String, Var)],
-    optimiser: &mut AdamW,
-    learning_rate: f64,
-    clip_norm: f64,
-) -> Result<StepOutcome, Failure> {
+    share: f64,
+) -> Result<(Values, Vec<Tensor>), Failure> {
     let (value, parts) = &loss.values;
     check_loss(*value, parts)?;
     if let Some(expected) = expected {
         check_repeatable(expected, &loss.values, loss.total.device())?;
     }
-    let mut store = loss.total.backward()?;
-    let gradients = gradients::take(vars, &mut store)?;
-    drop(store);
+    let (value, parts) = loss.values;
+    let parts = parts.into_iter().map(|(name, part)| (name, part * share));
+    let values = (value * share, parts.collect());
+    let gradients = if share == 0.0 {
+        let zeros = vars.iter().map(|(_, var)| var.zeros_like());
+        zeros.collect::<candle_core::Result<_>>()?
+    } else {
+        let total = if share == 1.0 {
+            loss.total
+        } else {
+            (loss.total * share)?
+        };
+        gradients::take(vars, &mut total.backward()?)?
+    };
+    Ok((values, gradients))
+}
+
+/// Moves the variables against the gradient of a batch's loss.
+pub(super) fn take(
+    sum: ShardSum,
+    vars: &[(String, Var)],
+    optimiser: &mut AdamW,
+    learning_rate: f64,
+    clip_norm: f64,
+) -> Result<StepOutcome, Failure> {
+    let gradients = sum.gradients;
     let norm = gradients::norm(&gradients)?;
     if !norm.is_finite() {
         let names = gradients::not_finite(vars, &gradients)?.join(", ");
@@ -99,7 +121,7 @@ pub(super) fn take(
             names.join(", ")
         )));
     }
-    let (loss, parts) = loss.values;
+    let (loss, parts) = sum.values;
     Ok(StepOutcome {
         loss,
         parts,

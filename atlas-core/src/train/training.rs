@@ -14,7 +14,9 @@ use super::prefetch::{Batch, with_batches};
 use super::progress::Progress;
 use super::report::{Control, EpochReport, Outcome, StepReport, Stopped};
 use super::run::Run;
+use super::shards::{Shard, ShardSum, Sharding};
 use super::step::{self, Failure};
+use crate::bundle;
 use crate::error::{Error, Report, Result};
 use crate::interface::{LossWeight, Objective, Step};
 use crate::model::AnyModel;
@@ -32,13 +34,22 @@ use crate::tensors::Tensors;
 /// bit and on any number of threads, as far as the model's operations do. Processors with other
 /// vector instructions round otherwise.
 ///
+/// # Several processes
+/// Where the run has [`workers`](Run::workers), each process calls this with an equal model, examples and
+/// run, and an observer of its own. Each reads and computes its part of every batch's
+/// [`shards`](super::TrainParams::shards); each ends with the same model, to the bit the one that a
+/// single process makes of as many shards. A time limit follows the clock of process 0. What an
+/// observer does is its own, such as saving in process 0 alone; where one stops training, all stop
+/// after the same step.
+///
 /// # Errors
 /// If a parameter is outside its constraint, there is nothing to train or to train on, a weight
 /// is not one of the objective's, the model cannot represent an example, the first step depends on
-/// more than its seed, a variable gets no gradient, or a loss, a part of it, a gradient or a variable after a step is not finite. The
-/// message of the last names the step, the examples of its batch and the last good checkpoint. The
-/// variables are then as the last good step left them, unless the message says that the model is
-/// lost: the optimiser had begun to move them.
+/// more than its seed, a variable gets no gradient, processes differ or cannot be reached, or a loss,
+/// a part of it, a gradient or a variable after a step is not finite. The message of the last names
+/// the step, the examples of its batch and the last good checkpoint. The variables are then as the
+/// last good step left them, unless the message says that the model is lost: the optimiser had begun
+/// to move them.
 pub fn train<M: ?Sized + AnyModel + Objective<Input: Send>>(
     model: &mut M,
     data: &dyn Dataset<M::Input>,
@@ -153,6 +164,15 @@ pub trait Observer<M: ?Sized> {
         Ok(Control::Continue)
     }
 
+    /// Told where training stops because the observer of another process stopped it, after
+    /// [`on_step`](Self::on_step) or [`on_epoch`](Self::on_epoch) has wanted to go on.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_stop(&mut self, _model: &mut M, _training: &Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// What messages call the last good checkpoint, if there is one.
     fn last_checkpoint(&self) -> Option<String> {
         None
@@ -179,6 +199,7 @@ pub struct Training<'a> {
     is_repeatable: bool,
     optimiser: AdamW,
     batches: Batches,
+    sharding: Sharding,
     examples: usize,
     progress: Progress,
 }
@@ -191,6 +212,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self> {
         let weights = model.weights();
         run.check(&weights)?;
+        let sharding = Sharding::new(run.params.shards, &run.workers)?;
         if data.is_empty() {
             return Err(Error::new("there is nothing to train on"));
         }
@@ -236,6 +258,7 @@ impl<'a> Training<'a> {
             is_repeatable: false,
             optimiser,
             batches,
+            sharding,
             examples: data.len(),
             progress: Progress::default(),
         })
@@ -287,6 +310,7 @@ impl<'a> Training<'a> {
         observer: &mut dyn Observer<M>,
     ) -> Result<Outcome> {
         observer.on_start(model, &self)?;
+        self.check_processes()?;
         let stopped = loop {
             if let Some(stopped) = self.progress.stopped {
                 break stopped;
@@ -311,7 +335,8 @@ impl<'a> Training<'a> {
         observer: &mut dyn Observer<M>,
     ) -> Result<Option<Stopped>> {
         let batches = self.batches.epoch(self.progress.epoch as u64);
-        let stopped = with_batches(&batches, self.progress.batches, data, |batches| {
+        let (done, sharding) = (self.progress.batches, self.sharding.clone());
+        let stopped = with_batches(&batches, done, &sharding, data, |batches| {
             self.take_steps(model, batches, data, observer)
         })?;
         if stopped == Some(Stopped::Interrupted) {
@@ -321,10 +346,38 @@ impl<'a> Training<'a> {
         let stopped = stopped.or(is_last.then_some(Stopped::Finished));
         let report = self.progress.epoch_report(self.run.params.epochs, stopped);
         self.progress.end_epoch(stopped);
-        match observer.on_epoch(model, &report, self)? {
-            Control::Stop => Ok(stopped.or(Some(Stopped::Interrupted))),
-            Control::Continue => Ok(stopped),
+        let control = observer.on_epoch(model, &report, self)?;
+        let is_stop = self.is_stopped(control, model, observer)?;
+        self.check_processes()?;
+        Ok(stopped.or(is_stop.then_some(Stopped::Interrupted)))
+    }
+
+    /// Whether the observer of any process stops training, where this process's says `control`.
+    fn is_stopped<M: ?Sized>(
+        &self,
+        control: Control,
+        model: &mut M,
+        observer: &mut dyn Observer<M>,
+    ) -> Result<bool> {
+        let is_stopped = self.run.workers.any(control == Control::Stop)?;
+        if is_stopped && control == Control::Continue {
+            observer.on_stop(model, self)?;
         }
+        Ok(is_stopped)
+    }
+
+    /// An error unless every process is at the same place of the same run.
+    fn check_processes(&self) -> Result<()> {
+        if self.run.workers.size() == 1 {
+            return Ok(());
+        }
+        self.run.workers.check_equal(&[
+            ("the version of Atlas", env!("CARGO_PKG_VERSION").as_bytes()),
+            ("the run", self.record().to_string().as_bytes()),
+            ("the examples", self.batches.digest().as_bytes()),
+            ("the weights", bundle::digest(&self.tensors)?.as_bytes()),
+            ("the steps so far", &self.progress.steps.to_le_bytes()),
+        ])
     }
 
     fn take_steps<M: ?Sized + AnyModel + Objective>(
@@ -340,7 +393,8 @@ impl<'a> Training<'a> {
                 let names = batch.indices.iter().map(|&index| data.name(index));
                 self.error(failure, names.collect(), observer.last_checkpoint())
             })?;
-            if observer.on_step(model, &report, self)? == Control::Stop {
+            let control = observer.on_step(model, &report, self)?;
+            if self.is_stopped(control, model, observer)? {
                 return Ok(Some(Stopped::Interrupted));
             }
             let elapsed = self.progress.elapsed;
@@ -358,28 +412,15 @@ impl<'a> Training<'a> {
     ) -> Result<StepReport, Failure> {
         let start = Instant::now();
         let params = &self.run.params;
-        let (steps, share) = (self.progress.steps, self.share());
-        let learning_rate = params.rate(steps, share);
-        // Every step has a seed of its own, so that its draws do not depend on earlier steps.
-        let seed = random::seed("Atlas 1 seed of a training step", &[self.run.seed, steps]);
-        let mut context = Step::training(seed);
-        for weight in &self.weights {
-            let value = self.run.weight(weight) * params.annealing.share(&weight.name, share);
-            context = context.with_weight(weight.name.clone(), value);
-        }
+        let share = self.share();
+        let learning_rate = params.rate(self.progress.steps, share);
         let kept = self.copies_of_buffers()?;
-        let expected = if self.is_repeatable {
-            None
-        } else {
-            let first = step::evaluate(model, &batch.examples, context.clone());
-            self.restore_buffers(&kept, |_| true)?;
-            Some(first?.values)
-        };
-        let loss = step::evaluate(model, &batch.examples, context);
-        let outcome = loss.map_err(Failure::from).and_then(|loss| {
+        let sum = self.sum_of_shards(model, &batch.shards, &kept);
+        let outcome = sum.and_then(|sum| {
+            let sum = sum.over(&self.run.workers)?;
+            self.restore_buffers(&sum.buffers, |_| true)?;
             step::take(
-                loss,
-                expected.as_ref(),
+                sum,
                 &self.vars,
                 &mut self.optimiser,
                 learning_rate,
@@ -390,8 +431,9 @@ impl<'a> Training<'a> {
         self.restore_buffers(&kept, |buffer| buffer.is_frozen || is_failure)?;
         let outcome = outcome?;
         self.is_repeatable = true;
-        let examples = batch.examples.len();
-        self.progress.add(&outcome, examples, start.elapsed());
+        let examples = batch.indices.len();
+        let time = self.agreed(start.elapsed())?;
+        self.progress.add(&outcome, examples, time);
         Ok(StepReport {
             epoch: self.progress.epoch,
             epochs: params.epochs,
@@ -407,6 +449,85 @@ impl<'a> Training<'a> {
             progress: self.share(),
             examples_per_second: self.progress.examples_per_second(),
         })
+    }
+
+    /// What these shards add up to. The buffers are then anything between `kept` and their sum.
+    fn sum_of_shards<M: ?Sized + AnyModel + Objective>(
+        &self,
+        model: &M,
+        shards: &[(Shard, Vec<M::Input>)],
+        kept: &[Tensor],
+    ) -> Result<ShardSum, Failure> {
+        let [(shard, examples)] = shards else {
+            let (first, second) = shards.split_at(shards.len() / 2);
+            let first = self.sum_of_shards(model, first, kept)?;
+            let second = self.sum_of_shards(model, second, kept)?;
+            return Ok(first.plus(second)?);
+        };
+        let context = self.context(shard);
+        let is_first = self.sharding.is_first(shard);
+        let expected = if self.is_repeatable || !is_first {
+            None
+        } else {
+            let first = step::evaluate(model, examples, context.clone())?;
+            Some(first.values)
+        };
+        self.restore_buffers(kept, |_| true)?;
+        let loss = step::evaluate(model, examples, context)?;
+        let (values, gradients) =
+            step::differentiate(loss, expected.as_ref(), &self.vars, shard.share)?;
+        let buffers = if self.sharding.is_whole() {
+            Vec::new()
+        } else {
+            self.buffers_of(shard)?
+        };
+        Ok(ShardSum {
+            values,
+            gradients,
+            buffers,
+        })
+    }
+
+    /// The step of training that a shard is evaluated in. Every step and shard has a seed of its
+    /// own, so that its draws do not depend on those before it.
+    fn context(&self, shard: &Shard) -> Step {
+        let mut numbers = vec![self.run.seed, self.progress.steps];
+        if !self.sharding.is_whole() {
+            numbers.push(shard.number as u64);
+        }
+        let mut context = Step::training(random::seed("Atlas 1 seed of a training step", &numbers));
+        let (annealing, share) = (&self.run.params.annealing, self.share());
+        for weight in &self.weights {
+            let value = self.run.weight(weight) * annealing.share(&weight.name, share);
+            context = context.with_weight(weight.name.clone(), value);
+        }
+        context
+    }
+
+    /// A shard's part in what the buffers become: means are those of the batch, and what is counted
+    /// in integers is as the first shard leaves it.
+    fn buffers_of(&self, shard: &Shard) -> Result<Vec<Tensor>> {
+        let buffers = self.buffers.iter().map(|buffer| {
+            let left = buffer.var.as_detached_tensor();
+            let part = if left.dtype().is_float() {
+                left.affine(shard.share, 0.0)?
+            } else if shard.number == 0 {
+                left.copy()?
+            } else {
+                left.zeros_like()?
+            };
+            Ok(part)
+        });
+        buffers.collect()
+    }
+
+    /// The time of process 0 where the run depends on it.
+    fn agreed(&self, time: Duration) -> Result<Duration> {
+        if self.run.max_time.is_none() {
+            return Ok(time);
+        }
+        let seconds = self.run.workers.number_of_first(time.as_secs_f64())?;
+        Ok(Duration::try_from_secs_f64(seconds).unwrap_or(time))
     }
 
     fn copies_of_buffers(&self) -> Result<Vec<Tensor>> {

@@ -1,7 +1,6 @@
 //! [`Failure`]: the error of a command, with its message and exit code.
 
 use std::io;
-use std::process::ExitCode;
 
 use atlas_core::Error;
 
@@ -10,6 +9,8 @@ use crate::cli::terminal::{interrupt, output};
 /// The result of a command and of its parts.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
+/// The exit code of a command that did not succeed.
+const FAILURE: u8 = 1;
 /// The exit code of wrong usage, as clap has it.
 const WRONG_USAGE: u8 = 2;
 
@@ -37,7 +38,7 @@ impl Failure {
     }
 
     /// Says what is wrong on standard error and returns the exit code.
-    pub fn report(self) -> ExitCode {
+    pub fn report(self) -> u8 {
         match self {
             Self::Error(error) => output::error(&error),
             Self::Problems(_, problems) if problems.len() == 1 => output::error(&problems[0]),
@@ -50,22 +51,22 @@ impl Failure {
             }
             // Whoever read the output has read enough.
             Self::StandardOutput(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                return ExitCode::SUCCESS;
+                return 0;
             }
             Self::StandardOutput(error) => {
                 output::error(&format_args!("cannot write to standard output: {error}"))
             }
             Self::Interrupted(what) => {
                 output::say(&what);
-                return ExitCode::from(interrupt::exit_code());
+                return interrupt::exit_code();
             }
             Self::Usage(failure) => {
                 failure.report();
-                return ExitCode::from(WRONG_USAGE);
+                return WRONG_USAGE;
             }
             Self::NegativeAnswer => {}
         }
-        ExitCode::FAILURE
+        FAILURE
     }
 }
 

@@ -27,6 +27,8 @@ mod output_file;
 mod parameters;
 mod prior;
 mod problems;
+mod processes;
+mod slurm;
 mod terminal;
 mod training_note;
 
@@ -167,5 +169,5 @@ pub fn main_of_any_model<I: ?Sized + AnyModel + 'static>(registry: Registry<I>) 
 }
 
 fn exit_code(result: failure::Result) -> ExitCode {
-    result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
+    ExitCode::from(result.map_or_else(failure::Failure::report, |()| 0))
 }

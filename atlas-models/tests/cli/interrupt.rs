@@ -88,6 +88,38 @@ fn every_signal_to_end_leaves_a_checkpoint_and_has_its_exit_code() {
 }
 
 #[test]
+fn a_checkpoint_that_is_asked_for_is_made_and_training_goes_on() {
+    let scene = Scene::new();
+    let (mut child, mut lines) = start(endless(&scene));
+    for _ in 0..2 {
+        assert!(lines.any(|line| line.starts_with("epoch ")));
+        send("USR1", &child);
+        let said = lines.find(|line| line.starts_with("SIGUSR1: ")).unwrap();
+        let (_, step) = said.split_once("b.run/checkpoint holds step ").unwrap();
+        let step: u64 = step.replace(',', "").parse().unwrap();
+        assert!(step > 0);
+    }
+    assert!(lines.any(|line| line.starts_with("epoch ")));
+    send("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn processes_that_cannot_be_connected_do_not_each_train_alone() {
+    let scene = Scene::new();
+    for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        let mut command = scene.command(&endless_arguments());
+        let output = command.env(name, "4").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("4 processes were started"), "{said}");
+        assert!(said.contains("--features mpi"), "{said}");
+        assert!(!scene.path("b.run").exists());
+    }
+}
+
+#[test]
 fn a_signal_ends_the_fit_of_the_prior_and_leaves_the_bundle() {
     let scene = Scene::new();
     let molecules = scene.atlas("molecules").success();

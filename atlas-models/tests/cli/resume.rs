@@ -90,7 +90,10 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
 fn ctrl_c_leaves_a_checkpoint_to_go_on_from() {
     let scene = Scene::new();
     let whole = digest(&scene.atlas(&command("whole")).success());
-    let mut child = scene.command(&command("stopped")).spawn().unwrap();
+    let mut child = scene
+        .command_that_heeds_signals(&command("stopped"))
+        .spawn()
+        .unwrap();
     wait_for_steps(&scene, "stopped", 3, &mut || false);
     let pid = child.id().to_string();
     let sent = std::process::Command::new("kill")

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 
@@ -56,6 +57,27 @@ pub fn watch_for_bars() -> Result {
     on_signals(end)
 }
 
+/// What SIGUSR1 sets from here on.
+pub fn watch_for_checkpoint_requests() -> Result<Arc<AtomicBool>> {
+    let requested = Arc::new(AtomicBool::new(false));
+    if ignored() & bit(SIGUSR1) == 0 {
+        let watched = flag::register(SIGUSR1, requested.clone());
+        watched.map_err(|error| Failure::new(format_args!("cannot watch for SIGUSR1: {error}")))?;
+    }
+    Ok(requested)
+}
+
+/// Takes up what another process was asked: the exit code is then the one of SIGTERM, unless a
+/// signal came here, too.
+pub fn stop_with_others() {
+    let _ = REQUESTED.compare_exchange(0, SIGTERM, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// Stops, as a signal would: the exit code is then the one of SIGUSR1.
+pub fn stop_for_requeue() {
+    let _ = REQUESTED.compare_exchange(0, SIGUSR1, Ordering::SeqCst, Ordering::SeqCst);
+}
+
 fn on_signals(mut handle: impl FnMut(i32) + Send + 'static) -> Result {
     let failed = |error| Failure::new(format_args!("cannot watch for Ctrl-C: {error}"));
     let ignored = ignored();
@@ -80,6 +102,11 @@ fn end(signal: i32) {
 /// Whether a signal asks to stop.
 pub fn is_requested() -> bool {
     REQUESTED.load(Ordering::SeqCst) != 0
+}
+
+/// Whether training stopped so that its job can be put back into the queue.
+pub fn is_for_requeue() -> bool {
+    REQUESTED.load(Ordering::SeqCst) == SIGUSR1
 }
 
 /// The exit code after the signal that came, as shells have it: 130 after Ctrl-C, 143 after

@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -37,8 +38,22 @@ fn write(text: &str) -> Result {
         .map_err(Failure::StandardOutput)
 }
 
+/// What this process is called, if only its errors are shown.
+static SILENT: OnceLock<String> = OnceLock::new();
+
+/// From here on errors alone are said, as those of `process`.
+pub fn be_silent(process: String) {
+    SILENT.get_or_init(|| process);
+}
+
 /// Says something on standard error, which may be closed.
 pub fn say(text: &dyn Display) {
+    if SILENT.get().is_none() {
+        write_message(text);
+    }
+}
+
+fn write_message(text: &dyn Display) {
     let text = shown(&text.to_string());
     progress::suspended(|| {
         let _ = writeln!(io::stderr(), "{text}");
@@ -47,10 +62,13 @@ pub fn say(text: &dyn Display) {
 
 /// Says on standard error what is wrong.
 pub fn error(what: &dyn Display) {
+    let process = SILENT
+        .get()
+        .map_or(String::new(), |process| format!("{process}: "));
     if is_coloured(&io::stderr()) {
-        say(&format_args!("{BOLD_RED}error:{PLAIN} {what}"));
+        write_message(&format_args!("{BOLD_RED}error:{PLAIN} {process}{what}"));
     } else {
-        say(&format_args!("error: {what}"));
+        write_message(&format_args!("error: {process}{what}"));
     }
 }
 

@@ -31,7 +31,11 @@ from the beginning, it goes on to these, also where the run has ended: schedules
 longer run, so that a learning rate that has fallen rises again. Without a checkpoint --resume is an
 error, and --resume=or-start begins a run: a script that is started again and again says that.
 A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130, after
-SIGTERM 143, after SIGHUP 129; a signal that is ignored at the start, as by nohup, stays ignored.";
+SIGTERM 143, after SIGHUP 129; a signal that is ignored at the start, as by nohup, stays ignored.
+SIGUSR1 makes a checkpoint, and training goes on, unless --requeue is given.
+
+Several processes train one model, to the bit the same whatever their number, where `mpirun -n 4` or
+`srun` starts the command: they share the shards of each batch, `--train-set shards=4`.";
 
 /// Train an autoencoder and save it as a bundle, after every epoch
 ///
@@ -45,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on from the checkpoint in DIR.run, or begin where there is none; flags may be left out,
-    /// but --tensorboard, --checkpoint-minutes, --memory and --json are not remembered
+    /// but --requeue, --tensorboard, --checkpoint-minutes, --memory and --json are not remembered
     #[arg(long, value_name = "or-start", require_equals = true)]
     pub resume: Option<Option<OrStart>>,
     /// Start anew where DIR.run holds a run that has not ended, and lose that run
@@ -59,6 +63,10 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     pub checkpoint_minutes: f64,
+    /// After the checkpoint that SIGUSR1 asks for, put the job of Slurm back into its queue and exit;
+    /// with --resume=or-start one script serves the first start and every requeue
+    #[arg(long, requires = "resume")]
+    pub requeue: bool,
     /// Write a TensorBoard event file to DIR.run
     #[arg(long)]
     pub tensorboard: bool,

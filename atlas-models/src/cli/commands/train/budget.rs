@@ -68,6 +68,7 @@ impl Budget {
         model: &RegisteredModel<dyn MoleculeAutoencoder>,
         overrides: &Value,
         data: &Molecules,
+        processes: usize,
     ) -> Result<Option<Self>> {
         let time = run.max_time.unwrap_or(Duration::MAX).as_secs_f64();
         let in_epochs = run.params.epochs as f64 * data.len() as f64;
@@ -81,7 +82,9 @@ impl Budget {
             let Some(cost) = Cost::measure(&mut *candidate, data, run)? else {
                 break;
             };
-            let molecules = cost.molecules_per_second * time;
+            // Each process is as fast as this one.
+            let molecules_per_second = cost.molecules_per_second * processes as f64;
+            let molecules = molecules_per_second * time;
             let is_enough = cost.is_met(molecules.min(in_epochs), run);
             if !is_enough && picked.is_some() {
                 break;
@@ -90,7 +93,7 @@ impl Budget {
                 overrides,
                 size,
                 molecules,
-                molecules_per_second: cost.molecules_per_second,
+                molecules_per_second,
             });
             if !is_enough {
                 break;

@@ -15,15 +15,17 @@ use serde_json::{Value, json};
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::prior;
+use crate::cli::processes::Processes;
+use crate::cli::slurm;
 use crate::cli::terminal::text::{clock, count, grouped};
 use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output};
 use crate::cli::training_note::{headline, molecules_of, scores_json};
 use crate::models::{COMPONENTS, MoleculeAutoencoder, PRIOR};
 use atlas_core::Bundle;
-use atlas_core::train::{self, Outcome, Stopped};
-use observer::{SavedEpoch, TrainingObserver};
-use plan::{Plan, Resumed};
+use atlas_core::train::{self, Observer, Outcome, Stopped, Workers};
+use observer::{Follower, SavedEpoch, TrainingObserver};
+use plan::Plan;
 
 pub use args::Args;
 pub use run_folder::RunFolder;
@@ -31,27 +33,19 @@ pub use run_folder::RunFolder;
 pub fn run(args: &Args, models: &Models) -> Result {
     // The molecules are read, too, until a signal comes.
     interrupt::watch("stopping after this step")?;
-    let (plan, mut model) = Plan::new(args, models)?;
+    let checkpoint_requested = interrupt::watch_for_checkpoint_requests()?;
+    let processes = Processes::join()?;
+    let workers = processes.workers();
+    if workers.rank() > 0 {
+        return processes.or_end_all(follow(args, models, workers));
+    }
+    let (plan, mut model) = processes.or_end_all(Plan::new(args, models, workers))?;
     let remembered = RunFolder::training_molecules(&plan.out);
-    plan.known.save(&remembered, &plan.trained_on.id())?;
+    let saved = plan.known.save(&remembered, &plan.trained_on.id());
+    processes.or_end_all(saved.map_err(Failure::from))?;
     announce(&plan, &*model);
-    let mut observer = TrainingObserver::new(&plan, args);
-    let (data, run) = (&plan.training, &plan.run);
-    let outcome = if let Some(Resumed {
-        checkpoint,
-        is_extended,
-        ..
-    }) = &plan.resumed
-    {
-        let go_on = if *is_extended {
-            train::extend
-        } else {
-            train::resume
-        };
-        go_on(&mut *model, data, run, checkpoint, &mut observer)
-    } else {
-        train::train(&mut *model, data, run, &mut observer)
-    };
+    let mut observer = TrainingObserver::new(&plan, args, checkpoint_requested);
+    let outcome = train_planned(&plan, &mut *model, &mut observer);
     let saved = observer.saved();
     drop(observer);
     let bundle = plan.out.display();
@@ -60,8 +54,16 @@ pub fn run(args: &Args, models: &Models) -> Result {
             let epoch = saved.epoch;
             output::say(&format_args!("{bundle} is whole and holds epoch {epoch}"));
         }
-    })?;
+    });
+    let outcome = processes.or_end_all(outcome.map_err(Failure::from))?;
     let Some(saved) = saved.filter(|_| outcome.stopped != Stopped::Interrupted) else {
+        if let Some(job) = plan
+            .requeued
+            .as_ref()
+            .filter(|_| interrupt::is_for_requeue())
+        {
+            slurm::requeue(job)?;
+        }
         return Err(Failure::Interrupted(interrupted(&plan, &outcome, saved)));
     };
     // The run may have ended before, and its bundle may have been removed since.
@@ -78,6 +80,34 @@ pub fn run(args: &Args, models: &Models) -> Result {
         headline(scores, saved.of_held_out_blocks.as_ref())
     });
     output::print(&format!("{bundle}: {held_out}\n"))
+}
+
+/// What another process than the first does: it computes its shards, from the checkpoint that the
+/// first has made, and writes nothing.
+fn follow(args: &Args, models: &Models, workers: &Workers) -> Result {
+    // The first process has made its checkpoint.
+    workers.any(false)?;
+    let (plan, mut model) = Plan::new(args, models, workers)?;
+    train_planned(&plan, &mut *model, &mut Follower)?;
+    Ok(())
+}
+
+/// Trains as planned: from the beginning, or from a checkpoint.
+fn train_planned(
+    plan: &Plan,
+    model: &mut (dyn MoleculeAutoencoder + 'static),
+    observer: &mut dyn Observer<dyn MoleculeAutoencoder>,
+) -> atlas_core::Result<Outcome> {
+    let (data, run) = (&plan.training, &plan.run);
+    let Some(resumed) = &plan.resumed else {
+        return train::train(model, data, run, observer);
+    };
+    let go_on = if resumed.is_extended {
+        train::extend
+    } else {
+        train::resume
+    };
+    go_on(model, data, run, &resumed.checkpoint, observer)
 }
 
 /// Fits the prior to what was trained on, if the model has one that can be.

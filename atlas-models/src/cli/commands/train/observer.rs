@@ -1,6 +1,8 @@
 //! What is done while a model trains: progress shown, metrics written, evaluated, saved.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use atlas_core::{Checkpoint, Error, Result};
@@ -101,6 +103,8 @@ pub struct TrainingObserver<'a> {
     events: Option<EventFile>,
     /// The step of the last checkpoint, and when it was made, as time in training.
     checkpoint: Option<(u64, Duration)>,
+    /// Whether SIGUSR1 has asked for a checkpoint.
+    checkpoint_requested: Arc<AtomicBool>,
     bar: ProgressBar,
     smooth: SmoothLoss,
 }
@@ -108,8 +112,30 @@ pub struct TrainingObserver<'a> {
 /// What is trained: whichever model the registry gave.
 type Model = dyn MoleculeAutoencoder;
 
+/// What another process than the first tells of training: whether a signal came.
+pub struct Follower;
+
+impl Observer<Model> for Follower {
+    fn on_step(&mut self, _: &mut Model, _: &StepReport, _: &Training<'_>) -> Result<Control> {
+        Ok(control())
+    }
+
+    fn on_epoch(&mut self, _: &mut Model, _: &EpochReport, _: &Training<'_>) -> Result<Control> {
+        Ok(control())
+    }
+}
+
+/// Whether training goes on.
+fn control() -> Control {
+    if interrupt::is_requested() {
+        Control::Stop
+    } else {
+        Control::Continue
+    }
+}
+
 impl<'a> TrainingObserver<'a> {
-    pub fn new(plan: &'a Plan, args: &Args) -> Self {
+    pub fn new(plan: &'a Plan, args: &Args, checkpoint_requested: Arc<AtomicBool>) -> Self {
         let resumed = plan.resumed.as_ref();
         Self {
             plan,
@@ -118,6 +144,7 @@ impl<'a> TrainingObserver<'a> {
             wants_events: args.tensorboard,
             events: None,
             checkpoint: None,
+            checkpoint_requested,
             bar: progress::share(),
             smooth: SmoothLoss::default(),
         }
@@ -149,15 +176,6 @@ impl<'a> TrainingObserver<'a> {
         snapshot.save(self.plan.folder.checkpoint())?;
         self.checkpoint = Some((step, elapsed));
         Ok(())
-    }
-
-    /// Whether training goes on.
-    fn control(&self) -> Control {
-        if interrupt::is_requested() {
-            Control::Stop
-        } else {
-            Control::Continue
-        }
     }
 
     fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<HeldOutScores>> {
@@ -239,6 +257,8 @@ impl Observer<Model> for TrainingObserver<'_> {
         // Measurements that another run left are cut off only once its checkpoint is replaced.
         let metrics = MetricsFile::open(self.plan.folder.metrics(), self.state.metrics_bytes)?;
         self.metrics = Some(metrics);
+        // The other processes go on from the checkpoint.
+        self.plan.run.workers.any(false)?;
         Ok(())
     }
 
@@ -260,15 +280,32 @@ impl Observer<Model> for TrainingObserver<'_> {
             events.scalar(step.step, "gradient_norm", step.gradient_norm)?;
         }
         progress::show_share(&self.bar, step.progress, self.smooth.message(step));
-        let control = self.control();
+        let is_requested = self.checkpoint_requested.swap(false, Ordering::SeqCst);
+        if is_requested && self.plan.requeued.is_some() {
+            interrupt::stop_for_requeue();
+        }
+        let control = control();
         let last = self
             .checkpoint
             .map_or(Duration::ZERO, |(_, elapsed)| elapsed);
         let is_due = step.elapsed >= last.saturating_add(self.plan.checkpoint_interval);
-        if control == Control::Stop || is_due {
+        if control == Control::Stop || is_due || is_requested {
             self.save_checkpoint(model, training, step.step, step.elapsed)?;
         }
+        if is_requested {
+            let path = self.plan.folder.checkpoint();
+            output::say(&format_args!(
+                "SIGUSR1: {} holds step {}",
+                path.display(),
+                grouped(usize::try_from(step.step).unwrap_or(usize::MAX))
+            ));
+        }
         Ok(control)
+    }
+
+    fn on_stop(&mut self, model: &mut Model, training: &Training<'_>) -> Result<()> {
+        interrupt::stop_with_others();
+        self.save_checkpoint(model, training, training.steps(), training.elapsed())
     }
 
     fn on_epoch(
@@ -309,7 +346,7 @@ impl Observer<Model> for TrainingObserver<'_> {
         self.draw_curves()?;
         let line = epoch_line(epoch, held_out.as_ref());
         output::say(&line);
-        Ok(self.control())
+        Ok(control())
     }
 
     fn last_checkpoint(&self) -> Option<String> {

@@ -20,12 +20,13 @@ use crate::cli::limits;
 use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
+use crate::cli::slurm;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn, of_held_out_blocks};
 use crate::data::{KnownMolecules, MemoryLimit, Molecules, RowOptions, Split};
 use crate::models::{MoleculeAutoencoder, PRIOR};
-use atlas_core::train::{CheckpointSummary, Run};
+use atlas_core::train::{CheckpointSummary, Run, Workers};
 
 /// The most molecules that are held out unless the user says otherwise.
 const HELD_OUT: usize = 1000;
@@ -58,6 +59,8 @@ pub struct Plan {
     /// What is to be said before training starts.
     pub notes: Vec<String>,
     pub resumed: Option<Resumed>,
+    /// The job of Slurm that is put back into its queue on SIGUSR1.
+    pub requeued: Option<String>,
 }
 
 /// What a resumed run goes on from.
@@ -74,18 +77,31 @@ impl Plan {
     /// # Errors
     /// Everything that would keep training from starting or from ending well: first what can be
     /// known without the model, then what it takes the model to know.
-    pub fn new(args: &Args, models: &Models) -> Result<(Self, Model)> {
+    pub fn new(args: &Args, models: &Models, workers: &Workers) -> Result<(Self, Model)> {
+        let requeued = args.requeue.then(job_to_requeue).transpose()?;
+        check_shared_input(args, workers)?;
+        let (mut plan, model) = Self::of_model(args, models, workers)?;
+        plan.run.workers = workers.clone();
+        plan.requeued = requeued;
+        Ok((plan, model))
+    }
+
+    fn of_model(args: &Args, models: &Models, workers: &Workers) -> Result<(Self, Model)> {
         let out = match &args.out {
             Some(out) => out.clone(),
             None => Path::new("runs").join(model_name(args, models)?),
         };
         let folder = RunFolder::beside(&out);
+        if workers.rank() > 0 {
+            // Process 0 has planned all of it and made a checkpoint.
+            return Self::resumed(args, models, out, RunFolder::of_run(folder), workers);
+        }
         if let Some(or_start) = args.resume {
             let checkpoint = RunFolder::checkpoint_in(&folder);
             let is_absent = Bundle::open(&checkpoint).is_err_and(|error| error.is_not_found());
             if !is_absent {
                 // What it holds is read once no other run can replace it.
-                return Self::resumed(args, models, out, RunFolder::open(folder)?);
+                return Self::resumed(args, models, out, RunFolder::open(folder)?, workers);
             }
             let checkpoint = checkpoint.display();
             if or_start.is_none() {
@@ -98,11 +114,17 @@ impl Plan {
                 "there is no {checkpoint} to resume from: training from the beginning"
             ));
         }
-        Self::begun(args, models, out, folder)
+        Self::begun(args, models, out, folder, workers)
     }
 
     /// A run from the beginning.
-    fn begun(args: &Args, models: &Models, out: PathBuf, folder: PathBuf) -> Result<(Self, Model)> {
+    fn begun(
+        args: &Args,
+        models: &Models,
+        out: PathBuf,
+        folder: PathBuf,
+        workers: &Workers,
+    ) -> Result<(Self, Model)> {
         let mut problems = Problems::default();
         let source = args.model.from.as_ref();
         let source = source.and_then(|path| {
@@ -132,7 +154,10 @@ impl Plan {
         let trained = trained.and_then(|source| TrainedOn::of(source.provenance()));
         let trained = trained.map(|known| known.data.rows.standardise);
         let mut settings = Settings::new(args, trained.as_ref(), &mut problems);
-        let mut checked = Checked::new(args, &settings, &out, &mut problems);
+        if workers.size() > 1 {
+            settings.suggest("shards", workers.size(), args);
+        }
+        let mut checked = Checked::new(args, &settings, Some(&out), &mut problems);
         if args.data.file.is_none()
             && (args.data.rows.is_given() || args.data.weight_column.is_some())
         {
@@ -159,8 +184,17 @@ impl Plan {
         let mut in_time = None;
         if let Some(limit) = checked.run.max_time.filter(|_| problems.is_empty()) {
             let overrides = &parameters.overrides;
-            if let Some(budget) = Budget::new(args, &checked.run, models, entry, overrides, &data)?
-            {
+            let processes = workers.size();
+            let budget = Budget::new(
+                args,
+                &checked.run,
+                models,
+                entry,
+                overrides,
+                &data,
+                processes,
+            )?;
+            if let Some(budget) = budget {
                 budget.settle(args, &mut settings, checked.run.params.epochs, &data);
                 checked.run = settings.run(&mut problems);
                 parameters.notes.extend(budget.notes(limit, &data));
@@ -209,6 +243,7 @@ impl Plan {
         models: &Models,
         out: PathBuf,
         folder: RunFolder,
+        workers: &Workers,
     ) -> Result<(Self, Model)> {
         let path = folder.checkpoint();
         let place = path.display();
@@ -233,7 +268,8 @@ impl Plan {
             check_source(path, &args.model.take, &*model, &mut problems);
         }
         settings.data = args.data.file.clone().or(settings.data);
-        let checked = Checked::new(args, &settings, &out, &mut problems);
+        let written = (workers.rank() == 0).then_some(&*out);
+        let checked = Checked::new(args, &settings, written, &mut problems);
         if is_extended {
             check_limits(&progress, &checked.run, &mut problems);
         }
@@ -323,12 +359,33 @@ impl Plan {
             checkpoint_interval: checked.checkpoint_interval,
             notes: notes.into_iter().collect(),
             resumed: None,
+            requeued: None,
             run,
             settings,
             out,
             folder,
         })
     }
+}
+
+/// The job that SIGUSR1 puts back into the queue.
+fn job_to_requeue() -> Result<String> {
+    slurm::batch_job().ok_or_else(|| {
+        usage(Error::new(
+            "--requeue: this is no batch job of Slurm that could be put back into its queue",
+        ))
+    })
+}
+
+/// An error unless every process can read the molecules.
+fn check_shared_input(args: &Args, workers: &Workers) -> Result<()> {
+    if workers.size() > 1 && args.data.file.as_deref() == Some(Path::new("-")) {
+        return Err(usage(Error::new(
+            "--data -: standard input reaches one process alone, and every process reads the \
+             molecules: give the path of a file",
+        )));
+    }
+    Ok(())
 }
 
 /// Starts the model from networks of a bundle, or from all of it.
@@ -420,14 +477,14 @@ struct Checked {
 }
 
 impl Checked {
-    fn new(args: &Args, settings: &Settings, out: &Path, problems: &mut Problems) -> Self {
+    /// `out` is the bundle, in the process that writes it.
+    fn new(args: &Args, settings: &Settings, out: Option<&Path>, problems: &mut Problems) -> Self {
+        let replaces = out.and_then(|out| problems.take(Bundle::check_save_target(out)));
         Self {
             run: settings.run(problems),
-            replaces: problems
-                .take(Bundle::check_save_target(out))
-                .unwrap_or(false),
+            replaces: replaces.unwrap_or(false),
             checkpoint_interval: checkpoint_interval(args.checkpoint_minutes, problems),
-            skipped: args.data.rows.skipped.clone(),
+            skipped: args.data.rows.skipped.clone().filter(|_| out.is_some()),
         }
     }
 }

@@ -14,8 +14,9 @@ use atlas_core::train::CheckpointSummary;
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Locked as long as the run goes on. The folder itself is locked by saves to it.
-    _lock: File,
+    /// Locked as long as the run goes on, by the process that writes. The folder itself is locked by
+    /// saves to it.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -58,7 +59,15 @@ impl RunFolder {
             return Err(unusable(&path, &why));
         }
         Bundle::check_save_target(Self::checkpoint_in(&path))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            path,
+            _lock: Some(lock),
+        })
+    }
+
+    /// The folder that another process of the same run has opened, to read from.
+    pub fn of_run(path: PathBuf) -> Self {
+        Self { path, _lock: None }
     }
 
     /// An error if a new run would overwrite something that no run left in `folder`, or a run that

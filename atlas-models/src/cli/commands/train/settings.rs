@@ -171,7 +171,8 @@ impl Settings {
 
     /// The run that training is told of.
     pub fn run(&self, problems: &mut Problems) -> Run {
-        let params = TrainParams::from_stored(&self.train).unwrap_or_else(|error| {
+        // A parameter that a checkpoint of an earlier version lacks has its default.
+        let params = TrainParams::from_overrides(&self.train).unwrap_or_else(|error| {
             problems.note(None, &error);
             TrainParams::default()
         });
@@ -182,6 +183,7 @@ impl Settings {
                 .max_minutes
                 .and_then(|minutes| max_time(minutes).map_err(|why| problems.add(why)).ok()),
             weights: self.weights.clone(),
+            ..Default::default()
         }
     }
 }
