@@ -22,6 +22,18 @@ const PANICKED: u8 = 101;
 
 /// The processes that `mpirun` or `srun` started, connected by MPI.
 ///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use atlas_core::train::{Mpi, Run, TrainParams, Workers};
+///
+/// let workers = Workers::new(Arc::new(Mpi::join()?));
+/// let params = TrainParams { shards: 8, ..Default::default() };
+/// let run = Run { params, workers, ..Default::default() };
+/// // Every process trains, with `train`; the first alone saves the model.
+/// # Ok::<(), atlas_core::Error>(())
+/// ```
+///
 /// It leaves MPI when it is dropped, once every process does; in a thread that panics, it ends
 /// them all instead, as a process that fails would keep the others waiting.
 pub struct Mpi {

@@ -19,19 +19,6 @@ fn digest(stdout: &str) -> String {
     summary["digest"].as_str().unwrap().to_owned()
 }
 
-/// The lines of `metrics.jsonl` without what a clock says.
-fn metrics(scene: &Scene, run: &str) -> Vec<Value> {
-    let text = String::from_utf8(scene.read(&format!("{run}.run/metrics.jsonl"))).unwrap();
-    let lines = text.lines().map(|line| {
-        let mut line: Value = serde_json::from_str(line).unwrap();
-        let members = line.as_object_mut().unwrap();
-        members.remove("seconds").unwrap();
-        members.remove("molecules_per_second").unwrap();
-        line
-    });
-    lines.collect()
-}
-
 /// Waits until the run has taken so many steps, or has ended.
 fn wait_for_steps(scene: &Scene, run: &str, steps: usize, is_over: &mut dyn FnMut() -> bool) {
     let path = scene.path(format!("{run}.run/metrics.jsonl"));
@@ -78,7 +65,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
     }
     assert!(kills >= 5, "{kills} kills");
     assert_eq!(digest(&last.unwrap()), whole);
-    assert_eq!(metrics(&scene, "killed"), metrics(&scene, "whole"));
+    assert_eq!(scene.metrics("killed"), scene.metrics("whole"));
     scene.atlas("diff whole killed").success();
 
     // There is nothing left to do, and all of it is said again.
@@ -166,7 +153,7 @@ fn without_a_checkpoint_a_run_begins_only_on_request() {
 
 /// The epochs whose ends `metrics.jsonl` tells, and the learning rate of the last step.
 fn epochs(scene: &Scene, run: &str) -> (Vec<u64>, f64) {
-    let lines = metrics(scene, run);
+    let lines = scene.metrics(run);
     let of_kind = |kind: &'static str| lines.iter().filter(move |line| line["kind"] == kind);
     let epochs = of_kind("epoch").map(|line| line["epoch"].as_u64().unwrap());
     let rate = of_kind("step").next_back().unwrap()["learning_rate"].as_f64();
@@ -330,7 +317,7 @@ fn a_run_that_has_not_ended_is_lost_only_on_request() {
     assert_ne!(digest(&output.success()), whole);
     // It has ended and can be replaced.
     assert_eq!(digest(&scene.atlas(&command("run")).success()), whole);
-    assert_eq!(metrics(&scene, "run"), metrics(&scene, "whole"));
+    assert_eq!(scene.metrics("run"), scene.metrics("whole"));
     assert_eq!(scene.atlas("train --restart --resume").code, Some(2));
 }
 

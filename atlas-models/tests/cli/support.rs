@@ -129,6 +129,19 @@ impl Scene {
         fs::read(self.path(name)).unwrap()
     }
 
+    /// The lines of a run's `metrics.jsonl` without what a clock says.
+    pub fn metrics(&self, run: &str) -> Vec<Value> {
+        let text = String::from_utf8(self.read(&format!("{run}.run/metrics.jsonl"))).unwrap();
+        let lines = text.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            let members = line.as_object_mut().unwrap();
+            members.remove("seconds").unwrap();
+            members.remove("molecules_per_second").unwrap();
+            line
+        });
+        lines.collect()
+    }
+
     /// `atlas`, in the folder; its arguments are separated by white space.
     pub fn command(&self, arguments: &str) -> Command {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_atlas")), arguments)

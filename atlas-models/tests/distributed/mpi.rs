@@ -5,19 +5,6 @@ use serde_json::Value;
 use crate::support::Scene;
 use crate::{ATLAS, atlas_in, digest, is_there, mpirun, training};
 
-/// The lines of `metrics.jsonl` without what a clock says.
-fn metrics(scene: &Scene, run: &str) -> Vec<Value> {
-    let text = String::from_utf8(scene.read(&format!("{run}.run/metrics.jsonl"))).unwrap();
-    let lines = text.lines().map(|line| {
-        let mut line: Value = serde_json::from_str(line).unwrap();
-        let members = line.as_object_mut().unwrap();
-        members.remove("seconds").unwrap();
-        members.remove("molecules_per_second").unwrap();
-        line
-    });
-    lines.collect()
-}
-
 #[test]
 fn one_two_four_and_eight_processes_train_the_same_model() {
     if !is_there("mpirun") {
@@ -32,7 +19,7 @@ fn one_two_four_and_eight_processes_train_the_same_model() {
         // One process speaks.
         assert_eq!(output.stderr.matches("epoch 6/6").count(), 1, "{output:?}");
         assert_eq!(digest(output), alone, "{processes} processes");
-        assert_eq!(metrics(&scene, &run), metrics(&scene, "of-1"));
+        assert_eq!(scene.metrics(&run), scene.metrics("of-1"));
     }
 }
 
