@@ -23,23 +23,32 @@ pub fn too_long(
     model: &dyn MoleculeAutoencoder,
     molecules: &Molecules,
 ) -> atlas_core::Result<Option<String>> {
-    let params = model.params_json();
-    let Some(limit) = params[LONGEST].as_u64() else {
-        return Ok(None);
-    };
-    let sizes = molecules.sizes(&|smiles| model.size(smiles))?;
-    let number = sizes.iter().filter(|&&size| size as u64 > limit).count();
-    let longest = sizes.iter().max().copied().unwrap_or(0);
-    Ok((number > 0).then(|| {
+    let mut sizes = BTreeMap::new();
+    for size in molecules.sizes(&|smiles| model.size(smiles))? {
+        *sizes.entry(size).or_insert(0) += 1;
+    }
+    Ok(too_long_of_sizes(model, molecules.source(), &sizes))
+}
+
+/// What [`too_long`] says, of how many molecules there are of each size.
+pub fn too_long_of_sizes(
+    model: &dyn MoleculeAutoencoder,
+    source: &str,
+    sizes: &BTreeMap<usize, usize>,
+) -> Option<String> {
+    let limit = model.params_json()[LONGEST].as_u64()?;
+    let above = sizes.iter().filter(|(size, _)| **size as u64 > limit);
+    let number: usize = above.map(|(_, count)| count).sum();
+    let longest = sizes.keys().next_back().copied().unwrap_or(0);
+    (number > 0).then(|| {
         format!(
-            "{} of {} in {} can never come back: decoding gives up after {LONGEST} = {limit} tokens, \
-             and the longest has {}; `train --set {LONGEST}={longest}` makes room",
+            "{} of {} in {source} can never come back: decoding gives up after {LONGEST} = {limit} \
+             tokens, and the longest has {}; `train --set {LONGEST}={longest}` makes room",
             grouped(number),
-            count(sizes.len(), "molecule"),
-            molecules.source(),
+            count(sizes.values().sum(), "molecule"),
             grouped(longest),
         )
-    }))
+    })
 }
 
 /// Every token of the molecules, in a notation, that the vocabulary lacks, in how many rows it is and

@@ -28,6 +28,7 @@ mod parameters;
 mod prior;
 mod problems;
 mod processes;
+mod shard;
 mod slurm;
 mod terminal;
 mod training_note;

@@ -9,7 +9,10 @@ use crate::cli::limits;
 use crate::cli::output_file::{OutputFile, note_input};
 use crate::cli::terminal::text::{count, grouped};
 use crate::cli::terminal::{interrupt, output, progress};
-use crate::data::{Column, MemoryLimit, Molecules, RowOptions, Rows, SkippedRows};
+use crate::data::{
+    CheckedRows, Column, Input, MemoryLimit, MoleculeStream, Molecules, RowOptions, Rows,
+    SkippedRows,
+};
 use crate::models::MoleculeAutoencoder;
 
 /// Bad rows that are named; further ones are counted.
@@ -74,16 +77,50 @@ impl RowArgs {
         trained: Option<&Standardise>,
         model: &dyn MoleculeAutoencoder,
     ) -> Result<Molecules> {
-        let mut data = self.read_all(path, trained)?;
+        self.read_input(&Input::file(path), trained, model)
+    }
+
+    /// The molecules of several files or of a shard, which may have none, that the model can
+    /// represent.
+    ///
+    /// # Errors
+    /// Where [`read`](Self::read) fails.
+    pub fn read_input(
+        &self,
+        input: &Input,
+        trained: Option<&Standardise>,
+        model: &dyn MoleculeAutoencoder,
+    ) -> Result<Molecules> {
+        let options = self.options_said(trained);
+        let mut data = read_rows(input, options, |rows| {
+            Molecules::from_rows(rows, MemoryLimit::default())
+        })?;
         data.keep_representable(model)?;
         self.settle(&data)?;
-        if data.is_empty() {
-            return Err(Failure::new(format_args!(
-                "{} holds no molecule that the model can represent",
-                data.source()
-            )));
-        }
+        check_left(input, data.len())?;
         if let Some(note) = limits::too_long(model, &data)? {
+            output::say(&note);
+        }
+        Ok(data)
+    }
+
+    /// The molecules that the model can represent, to be read once.
+    ///
+    /// # Errors
+    /// Where [`read`](Self::read) fails.
+    pub fn stream(
+        &self,
+        input: &Input,
+        trained: Option<&Standardise>,
+        model: &dyn MoleculeAutoencoder,
+    ) -> Result<MoleculeStream> {
+        let options = self.options_said(trained);
+        let data = read_rows(input, options, |rows| {
+            MoleculeStream::from_rows(rows, model)
+        })?;
+        self.settle(&data)?;
+        check_left(input, data.len())?;
+        if let Some(note) = limits::too_long_of_sizes(model, data.source(), data.sizes()) {
             output::say(&note);
         }
         Ok(data)
@@ -91,6 +128,11 @@ impl RowArgs {
 
     /// All molecules of a file, with the rows that are left out yet to [settle](Self::settle).
     pub fn read_all(&self, path: &Path, trained: Option<&Standardise>) -> Result<Molecules> {
+        read(path, self.options_said(trained), MemoryLimit::default())
+    }
+
+    /// How rows are read; it is said where the bundle decides.
+    fn options_said(&self, trained: Option<&Standardise>) -> RowOptions {
         let options = self.options(trained);
         if self.standardise.is_none() && !options.standardise.is_empty() {
             output::say(&format_args!(
@@ -98,20 +140,20 @@ impl RowArgs {
                 options.standardise
             ));
         }
-        read(path, options, MemoryLimit::default())
+        options
     }
 
     /// Reports the rows that are left out.
     ///
     /// # Errors
     /// If they are not to be left out, or the file of them cannot be written.
-    pub fn settle(&self, data: &Molecules) -> Result {
+    pub fn settle(&self, data: &impl CheckedRows) -> Result {
         let (source, skipped) = (data.source(), data.skipped());
         if !self.skip_invalid {
             refuse(source, skipped)?;
         }
         if let Some(path) = &self.skipped {
-            write_skipped(path, skipped)?;
+            write_left_out(path, skipped, data.is_located())?;
         }
         report(data);
         Ok(())
@@ -134,20 +176,44 @@ pub fn warn_of_terminal(path: &Path) {
     }
 }
 
+/// An error if the model can represent no molecule of an input; a shard may have none.
+fn check_left(input: &Input, molecules: usize) -> Result {
+    if molecules == 0 && input.of_shard().is_none() {
+        return Err(Failure::new(format_args!(
+            "{} holds no molecule that the model can represent",
+            input.name()
+        )));
+    }
+    Ok(())
+}
+
 /// Reads all molecules of a file. Rows that are not SMILES are left out.
 pub fn read(path: &Path, options: RowOptions, limit: MemoryLimit) -> Result<Molecules> {
-    note_input(path)?;
-    warn_of_terminal(path);
-    let bar = progress::reading(path.is_file(), "rows read");
+    let input = Input::file(path);
+    read_rows(&input, options, |rows| Molecules::from_rows(rows, limit))
+}
+
+/// Reads all rows of an input, as `read` does.
+fn read_rows<T>(
+    input: &Input,
+    options: RowOptions,
+    read: impl FnOnce(Rows) -> atlas_core::Result<T>,
+) -> Result<T> {
+    for file in input.files() {
+        note_input(file.path())?;
+        warn_of_terminal(file.path());
+    }
+    let is_known = input.files().all(|file| file.path().is_file());
+    let bar = progress::reading(is_known, "rows read");
     // Nothing has been done that could be lost.
     interrupt::set_waiting(true);
-    let rows = Rows::open(path, options).map(|rows| {
+    let rows = Rows::of_input(input, options).map(|rows| {
         rows.watched_by(move |progress, rows| {
             progress::show_read(&bar, rows, progress.share());
             Ok(())
         })
     });
-    let read = rows.and_then(|rows| Molecules::from_rows(rows, limit));
+    let read = rows.and_then(read);
     interrupt::set_waiting(false);
     Ok(read?)
 }
@@ -160,7 +226,7 @@ pub fn refuse(source: &str, skipped: &SkippedRows) -> Result {
     }
     let named = skipped.first.iter().take(NAMED);
     let mut problems: Vec<String> = named
-        .map(|row| format!("{source}:{}: {}", row.line, row.why))
+        .map(|row| format!("{}: {}", row.place(), row.why))
         .collect();
     if count_of_all > problems.len() {
         problems.push(format!(
@@ -180,13 +246,13 @@ pub fn refuse(source: &str, skipped: &SkippedRows) -> Result {
 }
 
 /// Says which rows were left out, and what else is worth knowing of a file.
-pub fn report(data: &Molecules) {
+pub fn report(data: &impl CheckedRows) {
     let (source, skipped, impossible) = (data.source(), data.skipped(), data.impossible());
     for remark in data.remarks() {
         output::say(&format_args!("{source}: {remark}"));
     }
     for row in skipped.first.iter().take(NAMED) {
-        output::say(&format_args!("skipped {source}:{}: {}", row.line, row.why));
+        output::say(&format_args!("skipped {}: {}", row.place(), row.why));
     }
     if skipped.count > 0 {
         output::say(&format_args!(
@@ -196,9 +262,12 @@ pub fn report(data: &Molecules) {
     }
     if let Some(row) = impossible.first.first() {
         output::say(&format_args!(
-            "{source}: {} cannot exist, which alone leaves no row out; the first is in line {}: `{}`: {}",
+            "{source}: {} cannot exist, which alone leaves no row out; the first is in {}: `{}`: {}",
             count(impossible.count, "molecule"),
-            row.line,
+            match row.line {
+                0 => row.place(),
+                line => format!("line {line}"),
+            },
             row.text,
             row.why
         ));
@@ -207,11 +276,25 @@ pub fn report(data: &Molecules) {
 
 /// Writes a table of rows that are left out.
 pub fn write_skipped(path: &Path, skipped: &SkippedRows) -> Result {
+    write_left_out(path, skipped, false)
+}
+
+/// Writes a table of rows that are left out; whether they are known by their file and first byte.
+fn write_left_out(path: &Path, skipped: &SkippedRows, is_located: bool) -> Result {
     let mut output = OutputFile::create(path)?;
-    output.row(["row", "line", "text", "why"])?;
+    let [first, second] = if is_located {
+        ["file", "offset"]
+    } else {
+        ["row", "line"]
+    };
+    output.row([first, second, "text", "why"])?;
     for row in &skipped.first {
-        let (number, line) = (row.row.to_string(), row.line.to_string());
-        output.row([&number, &line, &row.text, &row.why])?;
+        let [first, second] = if is_located {
+            [row.file.name().to_owned(), row.offset.to_string()]
+        } else {
+            [row.row.to_string(), row.line.to_string()]
+        };
+        output.row([&first, &second, &row.text, &row.why])?;
     }
     output.finish()
 }

@@ -13,7 +13,7 @@ use tempfile::TempPath;
 use crate::cli::failure::{Failure, Result, usage};
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::text::escaped;
-use crate::data::{LatentFormat, LatentWriter};
+use crate::data::{LatentFormat, LatentLayout, LatentWriter};
 
 /// What a command writes to: standard output, or a file that takes its place when it is complete.
 ///
@@ -233,11 +233,19 @@ impl OutputFile {
         }
     }
 
-    /// A writer of latents of `width` dimensions to the file.
-    pub fn latents(&self, format: LatentFormat, width: usize) -> Result<LatentWriter<'static>> {
+    /// A writer of latents to the file; a note goes into Parquet alone.
+    pub fn latents(
+        &self,
+        format: LatentFormat,
+        layout: LatentLayout,
+        note: Option<String>,
+    ) -> Result<LatentWriter<'static>> {
         let file = self.file.get_ref().try_clone();
         let writer = file
-            .and_then(|file| LatentWriter::file(file, format, width))
+            .and_then(|file| match note {
+                Some(note) => LatentWriter::with_note(file, layout, note),
+                None => LatentWriter::file(file, format, layout),
+            })
             .map_err(|error| self.failure(error))?;
         let Some(table) = &self.table else {
             return Ok(writer);

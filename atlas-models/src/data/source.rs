@@ -1,8 +1,9 @@
 //! [`Source`]: a file, a pipe or standard input, read once from its beginning, decompressed, with
-//! every end of a line as `\n`.
+//! every end of a line as `\n`; or some lines of a file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use atlas_core::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 
-use super::molecules::BUILT_IN;
+use super::input::{InputFile, open_at};
+use super::line_starts::{LineEnds, LineStarts};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 18;
@@ -50,10 +52,10 @@ const FOREIGN: [(&[u8], &str); 12] = [
 
 /// A stream of text.
 pub(super) struct Source {
-    /// What messages call it.
-    pub(super) name: String,
+    pub(super) file: Arc<InputFile>,
     pub(super) from: Box<dyn BufRead>,
-    pub(super) progress: Progress,
+    pub(super) starts: LineStarts,
+    pub(super) is_compressed: bool,
 }
 
 /// How much of a source was read, in bytes as they are stored.
@@ -64,73 +66,106 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Of `total` bytes, where that is known.
+    pub(super) fn of(total: Option<u64>) -> Self {
+        Self {
+            read: Arc::default(),
+            total,
+        }
+    }
+
     /// The share that was read, from 0 to 1; `None` where the length is not known, as of a pipe.
     pub fn share(&self) -> Option<f64> {
         let total = self.total.filter(|total| *total > 0)?;
         let read = self.read.load(Ordering::Relaxed);
         Some((read as f64 / total as f64).min(1.0))
     }
+
+    fn count<R>(&self, from: R) -> Counted<R> {
+        Counted {
+            from,
+            read: Arc::clone(&self.read),
+        }
+    }
 }
 
 impl Source {
-    /// Opens what `path` leads to; `-` is standard input.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Opens a file or standard input.
+    pub(super) fn open(file: &Arc<InputFile>, progress: &Progress) -> Result<Self> {
+        let path = file.path();
         if path == Path::new("-") {
-            return Self::new(io::stdin().lock(), "standard input", None);
+            return Self::new(io::stdin().lock(), file, progress);
         }
-        let opened = File::open(path).and_then(|file| {
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        });
-        let (file, metadata) = opened.map_err(|error| Error::io("open", path, error))?;
-        let length = metadata.is_file().then_some(metadata.len());
-        let name = path.display().to_string();
-        // A bundle that was trained on such a file would seem to know the built-in molecules.
-        let name = if name == BUILT_IN {
-            format!("./{name}")
-        } else {
-            name
-        };
-        Self::new(file, &name, length)
+        let opened = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        Self::new(opened, file, progress)
     }
 
-    /// A stream of `length` bytes, where it is known.
-    pub(super) fn new(from: impl Read + 'static, name: &str, length: Option<u64>) -> Result<Self> {
-        let progress = Progress {
-            read: Arc::default(),
-            total: length,
-        };
-        let counted = Counted {
-            from,
-            read: Arc::clone(&progress.read),
-        };
-        let failed = |error| Error::io("read", name, error);
-        let (head, from) = peek(BufReader::with_capacity(BLOCK, counted)).map_err(failed)?;
-        let decompressed: Box<dyn Read> = if head.starts_with(b"\x1f\x8b") {
+    /// Opens some bytes of a file of text, which begin and end where lines do.
+    pub(super) fn open_range(
+        file: &Arc<InputFile>,
+        range: Range<u64>,
+        progress: &Progress,
+    ) -> Result<Self> {
+        if range.start == 0 {
+            let opened = open_at(file.path(), Some(range));
+            let opened = opened.map_err(|error| Error::io("open", file.path(), error))?;
+            return Self::new(opened, file, progress);
+        }
+        let start = range.start;
+        let opened = open_at(file.path(), Some(range));
+        let from = opened.map_err(|error| Error::io("open", file.path(), error))?;
+        let from = BufReader::with_capacity(BLOCK, progress.count(from));
+        Ok(Self::of_lines(from, file, start))
+    }
+
+    /// A stream.
+    pub(super) fn new(
+        from: impl Read + 'static,
+        file: &Arc<InputFile>,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let failed = |error| Error::io("read", file.label(), error);
+        let from = BufReader::with_capacity(BLOCK, progress.count(from));
+        let (head, from) = peek(from).map_err(failed)?;
+        let is_gzip = head.starts_with(b"\x1f\x8b");
+        let is_zstd = head.starts_with(b"\x28\xb5\x2f\xfd");
+        let decompressed: Box<dyn Read> = if is_gzip {
             Box::new(Unpacked(MultiGzDecoder::new(from)))
-        } else if head.starts_with(b"\x28\xb5\x2f\xfd") {
+        } else if is_zstd {
             Box::new(Unpacked(zstd::Decoder::with_buffer(from).map_err(failed)?))
         } else {
             Box::new(from)
         };
-        let (head, from) = peek(BufReader::with_capacity(BLOCK, decompressed)).map_err(failed)?;
+        let (head, mut from) =
+            peek(BufReader::with_capacity(BLOCK, decompressed)).map_err(failed)?;
         if let Some(what) = foreign(&head) {
-            return Err(Error::new(format_args!("{name}: not a text: {what}")));
+            return Err(Error::new(format_args!(
+                "{}: not a text: {what}",
+                file.label()
+            )));
         }
-        let lines = LineEnds {
-            from,
-            after_return: false,
-        };
-        let mut from = BufReader::with_capacity(BLOCK, lines);
         // The mark that editors of Windows begin a file with.
-        if head.starts_with(b"\xef\xbb\xbf") {
+        let mark: &[u8] = b"\xef\xbb\xbf";
+        let mut start = 0;
+        if head.starts_with(mark) {
             from.read_exact(&mut [0; 3]).map_err(failed)?;
+            start = mark.len() as u64;
         }
         Ok(Self {
-            name: name.to_owned(),
-            from: Box::new(from),
-            progress,
+            is_compressed: is_gzip || is_zstd,
+            ..Self::of_lines(from, file, start)
         })
+    }
+
+    /// Lines, of which the first begins at the byte `start` of the file.
+    fn of_lines(from: impl Read + 'static, file: &Arc<InputFile>, start: u64) -> Self {
+        let (lines, starts) = LineEnds::new(from, start);
+        Self {
+            file: Arc::clone(file),
+            from: Box::new(BufReader::with_capacity(BLOCK, lines)),
+            starts,
+            is_compressed: false,
+        }
     }
 }
 
@@ -186,37 +221,6 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Turns `\r\n`, and `\r` alone, into `\n`.
-struct LineEnds<R> {
-    from: R,
-    after_return: bool,
-}
-
-impl<R: Read> Read for LineEnds<R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = self.from.read(to)?;
-            let found = &mut to[..read];
-            if read == 0 || (!self.after_return && !found.contains(&b'\r')) {
-                return Ok(read);
-            }
-            let mut kept = 0;
-            for place in 0..read {
-                let byte = found[place];
-                let is_rest = byte == b'\n' && self.after_return;
-                self.after_return = byte == b'\r';
-                if !is_rest {
-                    found[kept] = if byte == b'\r' { b'\n' } else { byte };
-                    kept += 1;
-                }
-            }
-            if kept > 0 {
-                return Ok(kept);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -226,8 +230,13 @@ mod tests {
 
     use super::*;
 
+    fn source(bytes: &[u8], progress: &Progress) -> Result<Source> {
+        let file = Arc::new(InputFile::of_text("test"));
+        Source::new(Cursor::new(bytes.to_vec()), &file, progress)
+    }
+
     fn read(bytes: &[u8]) -> Result<String> {
-        let mut source = Source::new(Cursor::new(bytes.to_vec()), "test", None)?;
+        let mut source = source(bytes, &Progress::default())?;
         let mut text = String::new();
         source
             .from
@@ -245,24 +254,6 @@ mod tests {
     #[test]
     fn every_end_of_a_line_is_one() {
         assert_eq!(read(b"a\r\nb\rc\n\rd\r\r\n").unwrap(), "a\nb\nc\n\nd\n\n");
-        // Also where the two characters are read one by one.
-        struct Slow(Vec<u8>);
-        impl Read for Slow {
-            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-                if self.0.is_empty() {
-                    return Ok(0);
-                }
-                to[0] = self.0.remove(0);
-                Ok(1)
-            }
-        }
-        let mut text = String::new();
-        let mut lines = LineEnds {
-            from: Slow(b"a\r\nb\rc".to_vec()),
-            after_return: false,
-        };
-        lines.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "a\nb\nc");
     }
 
     #[test]
@@ -316,9 +307,9 @@ mod tests {
     #[test]
     fn progress_is_of_the_bytes_that_are_stored() {
         let packed = gzip(&"CCO\n".repeat(100_000));
-        let length = packed.len() as u64;
-        let mut source = Source::new(Cursor::new(packed), "test", Some(length)).unwrap();
+        let progress = Progress::of(Some(packed.len() as u64));
+        let mut source = source(&packed, &progress).unwrap();
         io::copy(&mut source.from, &mut io::sink()).unwrap();
-        assert_eq!(source.progress.share(), Some(1.0));
+        assert_eq!(progress.share(), Some(1.0));
     }
 }

@@ -15,6 +15,7 @@ mod outputs;
 mod own_model;
 mod refusals;
 mod resume;
+mod shards;
 mod support;
 mod train;
 mod transfer;

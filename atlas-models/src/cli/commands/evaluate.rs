@@ -16,6 +16,7 @@ use crate::cli::latent_space::{LatentSpace, LatentSpaceArgs};
 use crate::cli::model::BeamArgs;
 use crate::cli::molecules::{self, RowArgs};
 use crate::cli::output_file::OutputFile;
+use crate::cli::shard::ShardArgs;
 use crate::cli::terminal::table::Table;
 use crate::cli::terminal::text::{count, grouped, percent};
 use crate::cli::terminal::values::path_json;
@@ -23,7 +24,9 @@ use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{
     TrainedOn, intervals_json, molecules_of, of_held_out_blocks, scores_json,
 };
-use crate::data::{BUILT_IN, KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split};
+use crate::data::{
+    BUILT_IN, Input, KnownMolecules, MemoryLimit, Molecules, Record, RowOptions, Split,
+};
 use crate::metrics::{Estimate, Reconstructed, Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 
@@ -39,7 +42,8 @@ Examples:
 ///
 /// Molecules that the model has seen say little. Of the molecules that a bundle was trained on, which
 /// are recognised by their digest, only those that were held out are evaluated. Of other molecules it
-/// is said how many were trained on, in whatever spelling.
+/// is said how many were trained on, in whatever spelling. All molecules of a shard are evaluated;
+/// the counts of all shards can be added up.
 ///
 /// Strings from the prior are compared with the evaluated molecules; novel are those that training
 /// did not see. What lies between the latents of molecules, and how many dimensions of a latent are
@@ -50,8 +54,8 @@ pub struct Args {
     /// The bundle's folder
     bundle: PathBuf,
     /// Molecules: SMILES, one a line and optionally followed by a name; a table (.csv, .tsv); an
-    /// SDF; each of them also as .gz or .zst; - is standard input [default: what the bundle was
-    /// trained on, if it is still there]
+    /// SDF; each of them also as .gz or .zst; several as a pattern in quotes, such as 'zinc/*.smi'; -
+    /// is standard input [default: what the bundle was trained on, if it is still there]
     #[arg(short = 'i', long, visible_alias = "input", value_name = "FILE")]
     data: Option<PathBuf>,
     /// What the bundle was trained on, to tell how many of the evaluated molecules it has seen
@@ -65,8 +69,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
     /// Write what became of each molecule to a CSV file: its part (all, held-out or
-    /// held-out-blocks), row, line and name, what it was decoded
-    /// to, whether that is the string that the model was to write, the same molecule and valid,
+    /// held-out-blocks), row, line (of several files and of a shard: file, offset) and name, what
+    /// it was decoded to, whether that is the string that the model was to write, the same molecule and valid,
     /// Tanimoto's similarity of the two, and whether it was trained on
     #[arg(long, value_name = "FILE")]
     per_molecule: Option<PathBuf>,
@@ -80,6 +84,8 @@ pub struct Args {
     latent_space: LatentSpaceArgs,
     #[command(flatten)]
     rows: RowArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Print a JSON object with every count, share and figure, and their intervals
     #[arg(long)]
     json: bool,
@@ -90,6 +96,12 @@ pub fn run(args: &Args, models: &Models) -> Result {
         return Err(usage(Failure::new(
             "--smiles-column, --name-column, --standardise and --skipped say how --data is \
              read; what a bundle was trained on is read as it was then",
+        )));
+    }
+    let shard = args.shard.shard()?;
+    if args.data.is_none() && shard.is_some() {
+        return Err(usage(Failure::new(
+            "--shard cuts the files that --data names; what a bundle was trained on is not cut",
         )));
     }
     let mut table = args
@@ -109,11 +121,21 @@ pub fn run(args: &Args, models: &Models) -> Result {
             let trained = trained_on
                 .as_ref()
                 .map(|known| &known.data.rows.standardise);
-            args.rows.read(path, trained, &*model)?
+            let input = Input::find(path)?;
+            let input = match shard {
+                Some(shard) => input.shard(shard)?,
+                None => input,
+            };
+            args.rows.read_input(&input, trained, &*model)?
         }
         None => read_again(&args.bundle, trained_on.as_ref(), &*model)?,
     };
-    let mut chosen = choose(&data, trained_on.as_ref(), args.all, &*model)?;
+    // A share is not recognised as a part of what the model was trained on.
+    let mut chosen = if shard.is_some() {
+        Chosen::all_of(&data)
+    } else {
+        choose(&data, trained_on.as_ref(), args.all, &*model)?
+    };
     if let Some(limit) = args.limit {
         let others = chosen.of_held_out_blocks;
         chosen.of_held_out_blocks = others.map(|molecules| molecules.first(limit));
@@ -131,7 +153,12 @@ pub fn run(args: &Args, models: &Models) -> Result {
         .transpose()?;
     let seen = seen(&chosen.molecules).transpose()?;
     if let Some(table) = &mut table {
-        table.row(HEADER)?;
+        let place = if data.is_located() {
+            ["file", "offset"]
+        } else {
+            ["row", "line"]
+        };
+        table.row(["part"].iter().chain(&place).chain(&HEADER))?;
     }
     let (part, molecules) = (chosen.part, &chosen.molecules);
     let mut files = (table.as_mut(), &mut grid);
@@ -153,7 +180,10 @@ pub fn run(args: &Args, models: &Models) -> Result {
     if let Some(table) = table {
         table.finish()?;
     }
-    let latent_space = LatentSpace::new(&args.latent_space, &*model, molecules, known.as_ref())?;
+    // A shard may have no molecule.
+    let latent_space = (!molecules.is_empty())
+        .then(|| LatentSpace::new(&args.latent_space, &*model, molecules, known.as_ref()))
+        .transpose()?;
     if !args.json {
         let mut text = to_text(args, data.source(), &chosen, seen.as_ref(), &scores);
         if let Some(scores) = of_blocks {
@@ -163,12 +193,14 @@ pub fn run(args: &Args, models: &Models) -> Result {
             ));
             text += &format!("\n{}", table_of(&scores).render(None));
         }
-        return output::print(&(text + &latent_space.to_text()));
+        text += &latent_space.map_or(String::new(), |found| found.to_text());
+        return output::print(&text);
     }
     let mut object = json!({
         "bundle": path_json(&args.bundle),
         "digest": model.digest()?,
         "data": data.source(),
+        "shard": shard.map(|shard| json!({ "index": shard.index, "count": shard.count })),
         "part": chosen.part,
         "beam": beam,
         "skipped": data.skipped().count,
@@ -186,7 +218,7 @@ pub fn run(args: &Args, models: &Models) -> Result {
             let scores = Value::Object(with_intervals(scores));
             members.insert("of_held_out_blocks".to_owned(), scores);
         }
-        members.extend(latent_space.to_json());
+        members.extend(latent_space.iter().flat_map(LatentSpace::to_json));
     }
     output::print_json(&object)
 }
@@ -219,6 +251,17 @@ struct Chosen {
     of_held_out_blocks: Option<Molecules>,
 }
 
+impl Chosen {
+    fn all_of(data: &Molecules) -> Self {
+        Self {
+            molecules: data.clone(),
+            part: "all",
+            trained_on: None,
+            of_held_out_blocks: None,
+        }
+    }
+}
+
 /// The part that was held out of the data that the model was trained on, all of other data.
 fn choose(
     data: &Molecules,
@@ -228,12 +271,7 @@ fn choose(
 ) -> Result<Chosen> {
     let digest = data.digest()?;
     let Some(known) = trained_on.filter(|known| known.data.digest == digest) else {
-        return Ok(Chosen {
-            molecules: data.clone(),
-            part: "all",
-            trained_on: None,
-            of_held_out_blocks: None,
-        });
+        return Ok(Chosen::all_of(data));
     };
     let Split {
         held_out,
@@ -242,10 +280,8 @@ fn choose(
     } = known.split_again(data)?;
     if all {
         return Ok(Chosen {
-            molecules: data.clone(),
-            part: "all",
             trained_on: Some(trained_on),
-            of_held_out_blocks: None,
+            ..Chosen::all_of(data)
         });
     }
     if known.held_out.molecules == 0 {
@@ -357,7 +393,13 @@ fn evaluate(
             && let Some(record) = records.next()
         {
             let seen = seen.map(|seen| seen.molecules[done]);
-            let written = table.row(cells(part, &record?, molecule, seen));
+            let record = record?;
+            let place = if molecules.is_located() {
+                [record.file.name().to_owned(), record.offset.to_string()]
+            } else {
+                [record.row.to_string(), record.line.to_string()]
+            };
+            let written = table.row(cells(part, place, &record, molecule, seen));
             let written = written.and_then(|()| table.check_interrupt());
             written.map_err(|failure| {
                 failed = Some(failure);
@@ -374,11 +416,8 @@ fn evaluate(
     }
 }
 
-/// The columns of `--per-molecule`.
-const HEADER: [&str; 11] = [
-    "part",
-    "row",
-    "line",
+/// The columns of `--per-molecule` after those that say which row it is.
+const HEADER: [&str; 8] = [
     "name",
     "smiles",
     "decoded",
@@ -392,6 +431,7 @@ const HEADER: [&str; 11] = [
 /// The cells of a molecule. What is not known is empty.
 fn cells(
     part: &str,
+    [first, second]: [String; 2],
     record: &Record,
     molecule: &Reconstructed<'_>,
     seen: Option<bool>,
@@ -399,8 +439,8 @@ fn cells(
     let similarity = molecule.similarity;
     [
         part.to_owned(),
-        record.row.to_string(),
-        record.line.to_string(),
+        first,
+        second,
         record.name.clone().unwrap_or_default(),
         molecule.original.to_string(),
         molecule.decoded.to_owned(),

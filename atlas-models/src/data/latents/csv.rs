@@ -8,22 +8,22 @@ use atlas_core::{Error, Result};
 use csv::StringRecord;
 
 use super::columns::{column_name, columns, numbered};
-use super::{LatentRows, Sink, Source, is_name, is_smiles};
+use super::{LatentLayout, LatentRows, Sink, Source, is_name, is_smiles};
 use crate::chem::Smiles;
 use crate::data::Record;
 
 pub(super) struct Writer<W: io::Write> {
     to: csv::Writer<W>,
-    width: usize,
+    layout: LatentLayout,
     /// The number being written.
     digits: String,
 }
 
 impl<W: io::Write> Writer<W> {
-    pub(super) fn new(to: W, width: usize) -> io::Result<Self> {
+    pub(super) fn new(to: W, layout: LatentLayout) -> io::Result<Self> {
         let mut writer = Self {
             to: csv::Writer::from_writer(to),
-            width,
+            layout,
             digits: String::new(),
         };
         writer.header().map_err(into_io)?;
@@ -31,10 +31,15 @@ impl<W: io::Write> Writer<W> {
     }
 
     fn header(&mut self) -> csv::Result<()> {
-        for name in ["smiles", "name", "row"] {
+        let place: &[&str] = if self.layout.is_located {
+            &["file", "offset"]
+        } else {
+            &["row"]
+        };
+        for name in ["smiles", "name"].iter().chain(place) {
             self.to.write_field(name)?;
         }
-        for dimension in 0..self.width {
+        for dimension in 0..self.layout.width {
             self.to.write_field(column_name(dimension))?;
         }
         self.to.write_record(None::<&[u8]>)
@@ -43,7 +48,12 @@ impl<W: io::Write> Writer<W> {
     fn row(&mut self, record: &Record, latent: &[f32]) -> csv::Result<()> {
         self.to.write_field(record.smiles.as_str())?;
         self.to.write_field(record.name.as_deref().unwrap_or(""))?;
-        self.to.write_field(record.row.to_string())?;
+        if self.layout.is_located {
+            self.to.write_field(record.file.name())?;
+            self.to.write_field(record.offset.to_string())?;
+        } else {
+            self.to.write_field(record.row.to_string())?;
+        }
         for value in latent {
             self.digits.clear();
             // The shortest decimal that reads back to the same bits. Writing into a string cannot
@@ -57,7 +67,7 @@ impl<W: io::Write> Writer<W> {
 
 impl<W: io::Write> Sink for Writer<W> {
     fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
-        let width = self.width;
+        let width = self.layout.width;
         let mut rows = records.iter().enumerate();
         rows.try_for_each(|(row, record)| self.row(record, &latents[row * width..][..width]))
             .map_err(into_io)

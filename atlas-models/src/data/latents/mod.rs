@@ -8,8 +8,11 @@
 //!
 //! The last needs the Cargo feature `parquet`.
 //!
-//! `row` is the row's number in the file that the molecule comes from, from 1. All three keep every
-//! f32 to the bit.
+//! `row` is the row's number in the file that the molecule comes from, from 1. Of several files, and
+//! of a shard, rows have the columns `file` and `offset` in its place: the file's path from the folder
+//! that holds all files, and the first byte of the row in it or, of a compressed file, in what it is
+//! unpacked to. All three keep every f32 to the bit; `.npy` and `.parquet` can hold half precision
+//! instead ([`LatentType::F16`]).
 //!
 //! Reading goes by the names of columns where there are any: the order does not matter, and other
 //! columns are left alone. The latents are `z0`, `z1`, …; without these, the only columns that are
@@ -28,13 +31,17 @@ mod table;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::str::FromStr;
 
 use atlas_core::{Error, Result};
-
 use candle_core::{DType, Device, Tensor};
+use half::f16;
 use table::Table;
 
 use super::Record;
+
+#[cfg(feature = "parquet")]
+pub use parquet::LatentFile;
 
 /// How latents are laid out in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +100,58 @@ fn is_pipe(path: &Path) -> bool {
         .is_ok_and(|found| !found.is_dir() && (is_descriptor || !found.is_file()))
 }
 
+/// How precise latents are in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LatentType {
+    /// Every f32 to the bit.
+    #[default]
+    F32,
+    /// IEEE 754 half precision, rounded to the nearest; of two, to the even.
+    F16,
+}
+
+impl LatentType {
+    /// `f32` or `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+impl FromStr for LatentType {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let mut all = [Self::F32, Self::F16].into_iter();
+        let found = all.find(|dtype| dtype.name() == text);
+        found.ok_or("expected f32 or f16")
+    }
+}
+
+/// What the rows of a file of latents are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatentLayout {
+    /// The dimensions of each latent.
+    pub width: usize,
+    /// How precise they are. CSV holds f32 alone.
+    pub dtype: LatentType,
+    /// Whether rows are known by `file` and `offset`, and not by `row`.
+    pub is_located: bool,
+}
+
+impl LatentLayout {
+    /// Latents of f32, rows known by their number.
+    pub fn of_width(width: usize) -> Self {
+        Self {
+            width,
+            dtype: LatentType::F32,
+            is_located: false,
+        }
+    }
+}
+
 /// What writes one format.
 trait Sink {
     fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()>;
@@ -103,9 +162,11 @@ trait Sink {
 ///
 /// ```
 /// use atlas_models::chem::Smiles;
-/// use atlas_models::data::{LatentWriter, Record};
+/// use atlas_models::data::{InputFile, LatentWriter, Record};
 ///
 /// let ethanol = Record {
+///     file: InputFile::new("molecules.smi".as_ref()).into(),
+///     offset: 0,
 ///     line: 1,
 ///     row: 1,
 ///     smiles: Smiles::parse("CCO")?,
@@ -120,7 +181,7 @@ trait Sink {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LatentWriter<'a> {
-    width: usize,
+    layout: LatentLayout,
     sink: Box<dyn Sink + 'a>,
     /// Writes the rows without their latents.
     table: Option<Box<dyn Sink + 'a>>,
@@ -132,57 +193,84 @@ impl<'a> LatentWriter<'a> {
     /// # Errors
     /// If the header cannot be written.
     pub fn csv(to: impl Write + 'a, width: usize) -> io::Result<Self> {
+        let layout = LatentLayout::of_width(width);
         Ok(Self {
-            width,
-            sink: Box::new(csv::Writer::new(to, width)?),
+            layout,
+            sink: Box::new(csv::Writer::new(to, layout)?),
             table: None,
         })
     }
 
-    /// Writes, beside the latents, the rows that they belong to as CSV: `smiles,name,row`. An array
-    /// has no place for them.
+    /// Writes, beside the latents, the rows that they belong to as CSV: `smiles,name,row`, or
+    /// `smiles,name,file,offset`. An array has no place for them.
     ///
     /// # Errors
     /// If the header cannot be written.
     pub fn with_table(self, to: impl Write + 'a) -> io::Result<Self> {
-        let table = csv::Writer::new(to, 0)?;
+        let layout = LatentLayout {
+            width: 0,
+            ..self.layout
+        };
+        let table = csv::Writer::new(to, layout)?;
         Ok(Self {
             table: Some(Box::new(table)),
             ..self
         })
     }
 
-    /// Writes latents of `width` dimensions to an empty file.
+    /// Writes latents to an empty file.
     ///
     /// # Errors
-    /// If the file cannot be written to.
-    pub fn file(file: File, format: LatentFormat, width: usize) -> io::Result<Self> {
+    /// If the file cannot be written to, or the format does not hold what the layout asks for.
+    pub fn file(file: File, format: LatentFormat, layout: LatentLayout) -> io::Result<Self> {
         let sink: Box<dyn Sink> = match format {
-            LatentFormat::Csv => Box::new(csv::Writer::new(file, width)?),
-            LatentFormat::Npy => Box::new(npy::Writer::new(file, width)?),
+            LatentFormat::Csv if layout.dtype == LatentType::F16 => {
+                return Err(invalid("CSV holds no half precision".to_owned()));
+            }
+            LatentFormat::Csv => Box::new(csv::Writer::new(file, layout)?),
+            LatentFormat::Npy => Box::new(npy::Writer::new(file, layout)?),
             #[cfg(feature = "parquet")]
-            LatentFormat::Parquet => Box::new(parquet::Writer::new(file, width)?),
+            LatentFormat::Parquet => Box::new(parquet::Writer::new(file, layout, None)?),
         };
         Ok(Self {
-            width,
+            layout,
             sink,
             table: None,
         })
     }
 
+    /// Writes latents to an empty file as Parquet, with a note of whoever writes it.
+    ///
+    /// # Errors
+    /// If the file cannot be written to, or the program was built without Parquet.
+    #[cfg_attr(not(feature = "parquet"), allow(unused_variables))]
+    pub fn with_note(file: File, layout: LatentLayout, note: String) -> io::Result<Self> {
+        #[cfg(feature = "parquet")]
+        return Ok(Self {
+            layout,
+            sink: Box::new(parquet::Writer::new(file, layout, Some(note))?),
+            table: None,
+        });
+        #[cfg(not(feature = "parquet"))]
+        Err(invalid("this program was built without Parquet".to_owned()))
+    }
+
     /// Writes the latents `[records, width]` of some molecules.
     ///
     /// # Errors
-    /// If there are more or fewer latents than molecules, or writing fails.
+    /// If there are more or fewer latents than molecules, half precision cannot hold one of them, or
+    /// writing fails.
     pub fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
-        if Some(latents.len()) != records.len().checked_mul(self.width) {
-            let what = format!(
-                "{} values for {} molecules of {} each",
+        let width = self.layout.width;
+        if Some(latents.len()) != records.len().checked_mul(width) {
+            return Err(invalid(format!(
+                "{} values for {} molecules of {width} each",
                 latents.len(),
                 records.len(),
-                self.width
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+            )));
+        }
+        if self.layout.dtype == LatentType::F16 {
+            check_halves(records, latents, width)?;
         }
         self.sink.write(records, latents)?;
         match &mut self.table {
@@ -199,6 +287,26 @@ impl<'a> LatentWriter<'a> {
         self.sink.finish()?;
         self.table.map_or(Ok(()), Sink::finish)
     }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+/// An error if half precision would make a value infinite.
+fn check_halves(records: &[Record], latents: &[f32], width: usize) -> io::Result<()> {
+    let is_too_large = |value: &f32| value.is_finite() && f16::from_f32(*value).is_infinite();
+    let Some(place) = latents.iter().position(is_too_large) else {
+        return Ok(());
+    };
+    let record = &records[place / width];
+    Err(invalid(format!(
+        "{}: dimension {} of the latent is {}, and the largest number of half precision is {}",
+        record.file.place(record.line, record.offset),
+        place % width,
+        latents[place],
+        f16::MAX
+    )))
 }
 
 /// What reads one format.

@@ -8,8 +8,9 @@ use std::os::unix::fs::FileExt;
 
 use atlas_core::{Error, Result};
 use candle_core::DType;
+use half::f16;
 
-use super::{LatentRows, Sink, Source, floats};
+use super::{LatentLayout, LatentRows, LatentType, Sink, Source, floats};
 use crate::data::Record;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -24,24 +25,30 @@ const WIDEST: usize = 1 << 24;
 
 pub(super) struct Writer {
     to: BufWriter<File>,
-    width: usize,
+    layout: LatentLayout,
     rows: u64,
 }
 
 impl Writer {
-    pub(super) fn new(file: File, width: usize) -> io::Result<Self> {
+    pub(super) fn new(file: File, layout: LatentLayout) -> io::Result<Self> {
         let mut to = BufWriter::new(file);
         // The number of rows is known at the end.
-        to.write_all(&header(0, width))?;
-        Ok(Self { to, width, rows: 0 })
+        to.write_all(&header(0, layout))?;
+        let rows = 0;
+        Ok(Self { to, layout, rows })
     }
 }
 
-/// The header of an array of little-endian f32, `[rows, width]`.
-fn header(rows: u64, width: usize) -> Vec<u8> {
+/// The header of an array of little-endian numbers, `[rows, width]`.
+fn header(rows: u64, layout: LatentLayout) -> Vec<u8> {
+    let width = layout.width;
+    let descr = match layout.dtype {
+        LatentType::F32 => "<f4",
+        LatentType::F16 => "<f2",
+    };
     let mut header = [MAGIC, &[1, 0], &((HEADER - 10) as u16).to_le_bytes()].concat();
     header.extend(
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}")
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {width}), }}")
             .as_bytes(),
     );
     header.resize(HEADER - 1, b' ');
@@ -52,14 +59,19 @@ fn header(rows: u64, width: usize) -> Vec<u8> {
 impl Sink for Writer {
     fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
         self.rows += records.len() as u64;
-        latents
-            .iter()
-            .try_for_each(|value| self.to.write_all(&value.to_le_bytes()))
+        let mut latents = latents.iter();
+        match self.layout.dtype {
+            LatentType::F32 => {
+                latents.try_for_each(|value| self.to.write_all(&value.to_le_bytes()))
+            }
+            LatentType::F16 => latents
+                .try_for_each(|value| self.to.write_all(&f16::from_f32(*value).to_le_bytes())),
+        }
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         self.to.seek(SeekFrom::Start(0))?;
-        self.to.write_all(&header(self.rows, self.width))?;
+        self.to.write_all(&header(self.rows, self.layout))?;
         self.to.flush()
     }
 }

@@ -27,6 +27,8 @@ const LATENTS: [f32; 9] = [
 /// A molecule of the third row, perhaps with a name.
 fn record(name: Option<&str>) -> Record {
     Record {
+        file: crate::data::InputFile::new(Path::new("x.smi")).into(),
+        offset: 12,
         line: 4,
         row: 3,
         smiles: Smiles::parse("CCO").unwrap(),
@@ -39,7 +41,12 @@ fn written(name: &str, rows: usize) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     let file = File::create(&path).unwrap();
-    let mut writer = LatentWriter::file(file, LatentFormat::of(&path).unwrap(), WIDTH).unwrap();
+    let mut writer = LatentWriter::file(
+        file,
+        LatentFormat::of(&path).unwrap(),
+        LatentLayout::of_width(WIDTH),
+    )
+    .unwrap();
     for row in 0..rows {
         let start = row % 3 * WIDTH;
         writer
@@ -363,7 +370,7 @@ fn rows_keep_their_name_and_number() {
         let path = folder.path().join(name);
         let file = File::create(&path).unwrap();
         let format = LatentFormat::of(&path).unwrap();
-        let mut writer = LatentWriter::file(file, format, 1).unwrap();
+        let mut writer = LatentWriter::file(file, format, LatentLayout::of_width(1)).unwrap();
         let records = [record(Some("a, \"b\"")), record(None)];
         writer.write(&records, &[1.0, 2.0]).unwrap();
         writer.finish().unwrap();
@@ -382,7 +389,12 @@ fn an_array_has_a_table_of_its_rows_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.npy");
     let mut table = Vec::new();
-    let writer = LatentWriter::file(File::create(&path).unwrap(), LatentFormat::Npy, 1).unwrap();
+    let writer = LatentWriter::file(
+        File::create(&path).unwrap(),
+        LatentFormat::Npy,
+        LatentLayout::of_width(1),
+    )
+    .unwrap();
     let mut writer = writer.with_table(&mut table).unwrap();
     writer.write(&[record(Some("ethanol"))], &[1.0]).unwrap();
     writer.finish().unwrap();

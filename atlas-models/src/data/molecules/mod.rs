@@ -1,7 +1,7 @@
 //! [`Molecules`]: all molecules of a file, checked, counted and split. The dataset that models
 //! train on.
 
-mod reading;
+pub(super) mod reading;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -11,6 +11,7 @@ use atlas_core::train::Dataset;
 use atlas_core::{Error, Objective, Result};
 use rayon::prelude::*;
 
+use super::InputFile;
 use super::known::{KnownMolecules, MoleculeKey};
 use super::rows::{Record, SkippedRow, SkippedRows};
 use super::text_store::TextStore;
@@ -29,8 +30,9 @@ pub const HELD_OUT_BLOCKS: &str = "built-in, of held-out building blocks";
 ///
 /// They are checked and counted once, and read again when they are needed: their texts are held
 /// compactly, and beyond a [`MemoryLimit`](super::MemoryLimit) in a temporary file. Beside the texts a molecule takes 28
-/// bytes of memory, four more where rows have weights, and some more while they are split. Copies
-/// and [parts](Molecules::split) share the texts.
+/// bytes of memory, four more where rows have weights, eight more where they are of several files or
+/// of a shard, and some more while they are split. Copies and [parts](Molecules::split) share the
+/// texts.
 ///
 /// Training draws its batches from them: they are a [`Dataset`].
 #[derive(Clone)]
@@ -48,8 +50,12 @@ struct MoleculeFile {
     source: String,
     /// SMILES and, after a blank, the name.
     texts: TextStore,
+    /// The files, each with the number of molecules before it.
+    files: Vec<(usize, Arc<InputFile>)>,
     /// The line and the row of each.
     places: Vec<[u32; 2]>,
+    /// The first byte of each in its file, where that is what a row is known by.
+    offsets: Option<Vec<u64>>,
     /// How much each counts, where a column says so.
     weights: Option<Vec<f32>>,
     tokens: BTreeSet<Box<str>>,
@@ -85,9 +91,9 @@ pub struct Split {
 }
 
 impl Molecules {
-    /// What messages call the file: its name, or `built-in`.
-    pub fn source(&self) -> &str {
-        &self.file.source
+    /// Whether rows are known by their file and their first byte there, and not by their number.
+    pub fn is_located(&self) -> bool {
+        self.file.offsets.is_some()
     }
 
     /// The number of molecules.
@@ -98,6 +104,11 @@ impl Molecules {
     /// Whether there is no molecule.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
+    }
+
+    /// What messages call the file: its name, or `built-in`.
+    pub fn source(&self) -> &str {
+        &self.file.source
     }
 
     /// The rows that are not SMILES, and those that a model [cannot
@@ -357,6 +368,13 @@ impl Molecules {
 }
 
 impl MoleculeFile {
+    fn file(&self, index: u32) -> &Arc<InputFile> {
+        let after = self
+            .files
+            .partition_point(|(before, _)| *before <= index as usize);
+        &self.files[after.saturating_sub(1)].1
+    }
+
     /// A molecule's SMILES and name.
     fn text<'a>(&self, index: u32, bytes: &'a mut Vec<u8>) -> Result<(&'a str, Option<&'a str>)> {
         let text = self.texts.read(index as usize, bytes)?;
@@ -370,7 +388,10 @@ impl MoleculeFile {
         let (smiles, name) = self.text(index, bytes)?;
         let [line, row] = self.places[index as usize];
         let weights = self.weights.as_ref();
+        let offsets = self.offsets.as_ref();
         Ok(Record {
+            file: Arc::clone(self.file(index)),
+            offset: offsets.map_or(0, |offsets| offsets[index as usize]),
             line: line as usize,
             row: row as usize,
             smiles: Smiles::parse(smiles).map_err(Error::other)?,
@@ -396,7 +417,14 @@ impl Dataset<Smiles> for Molecules {
 
     fn name(&self, index: u32) -> String {
         let index = self.indices[index as usize];
-        self.file.places[index as usize][0].to_string()
+        let [line, _] = self.file.places[index as usize];
+        match &self.file.offsets {
+            Some(offsets) => {
+                let file = self.file.file(index);
+                file.place(line as usize, offsets[index as usize])
+            }
+            None => line.to_string(),
+        }
     }
 
     /// Those of the column of weights, if there is one.

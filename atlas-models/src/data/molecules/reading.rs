@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::{BUILT_IN, CHUNK, HELD_OUT_BLOCKS, MoleculeFile, Molecules};
 use crate::chem::{self, Smiles, Standardise};
+use crate::data::InputFile;
 use crate::data::rows::{RawRow, Record, Row, RowOptions, Rows, SkippedRow, SkippedRows};
 use crate::data::text_store::{MemoryLimit, TextWriter};
 
@@ -32,26 +33,20 @@ impl Molecules {
     /// # Errors
     /// Where [`read`](Molecules::read) fails.
     pub fn from_rows(mut rows: Rows, limit: MemoryLimit) -> Result<Self> {
-        let standardise = rows.standardise().clone();
-        let mut reading = Reading::new(rows.source(), &standardise, limit);
+        let mut reading = Reading::new(rows.source(), rows.standardise(), limit);
         if rows.keeps_skipped() {
             reading.skipped = SkippedRows::of_all();
         }
-        let mut chunk = Vec::new();
-        loop {
-            while chunk.len() < CHUNK
-                && let Some(row) = rows.next_raw()?
-            {
-                chunk.push(row);
-            }
-            if chunk.is_empty() {
-                break;
-            }
-            let understand = |row| Understood::new(row, &standardise);
-            let understood: Vec<_> = chunk.par_drain(..).map(understand).collect();
-            reading.add(understood)?;
+        if rows.is_located() {
+            reading.offsets = Some(Vec::new());
         }
+        understand_all(&mut rows, Understood::new, |understood| {
+            reading.add(understood)
+        })?;
         reading.remarks = rows.remarks()?;
+        if reading.places.is_empty() && !rows.is_share() {
+            return Err(no_molecule(&reading.source, &reading.skipped));
+        }
         reading.finish()
     }
 
@@ -75,11 +70,14 @@ impl Molecules {
 
     fn of_library(source: &str, molecules: &[Smiles], limit: MemoryLimit) -> Result<Self> {
         let mut reading = Reading::new(source, &Standardise::default(), limit);
+        let file = Arc::new(InputFile::of_text(source));
         let rows = molecules
             .iter()
             .enumerate()
             .map(|(index, smiles)| Understood {
                 row: Ok(Record {
+                    file: Arc::clone(&file),
+                    offset: 0,
                     line: index + 1,
                     row: index + 1,
                     smiles: smiles.clone(),
@@ -93,15 +91,39 @@ impl Molecules {
     }
 }
 
+/// Understands rows on every processor, some at a time, and gives them on in their order.
+pub(in crate::data) fn understand_all<T: Send>(
+    rows: &mut Rows,
+    understand: impl Fn(RawRow, &Standardise) -> T + Sync,
+    mut add: impl FnMut(Vec<T>) -> Result<()>,
+) -> Result<()> {
+    let standardise = rows.standardise().clone();
+    let mut chunk = Vec::new();
+    loop {
+        while chunk.len() < CHUNK
+            && let Some(row) = rows.next_raw()?
+        {
+            chunk.push(row);
+        }
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let understood = chunk.par_drain(..);
+        add(understood
+            .map(|row| understand(row, &standardise))
+            .collect())?;
+    }
+}
+
 /// What is known of a row when it was understood.
-struct Understood {
-    row: Row,
+pub(in crate::data) struct Understood {
+    pub(in crate::data) row: Row,
     /// Why its molecule cannot exist.
-    impossible: Option<String>,
+    pub(in crate::data) impossible: Option<String>,
 }
 
 impl Understood {
-    fn new(row: RawRow, standardise: &Standardise) -> Self {
+    pub(in crate::data) fn new(row: RawRow, standardise: &Standardise) -> Self {
         let row = row.read(standardise);
         let smiles = row.as_ref().map(|record| &record.smiles).ok();
         let impossible = smiles.and_then(|smiles| chem::check_possible(smiles).err());
@@ -117,7 +139,10 @@ struct Reading {
     source: String,
     standardise: Standardise,
     texts: TextWriter,
+    /// The files, each with the number of molecules before it.
+    files: Vec<(usize, Arc<InputFile>)>,
     places: Vec<[u32; 2]>,
+    offsets: Option<Vec<u64>>,
     weights: Vec<f32>,
     tokens: BTreeSet<Box<str>>,
     longest: usize,
@@ -132,7 +157,9 @@ impl Reading {
             source: source.to_owned(),
             standardise: standardise.clone(),
             texts: TextWriter::new(limit),
+            files: Vec::new(),
             places: Vec::new(),
+            offsets: None,
             weights: Vec::new(),
             tokens: BTreeSet::new(),
             longest: 0,
@@ -151,15 +178,17 @@ impl Reading {
                     continue;
                 }
             };
-            let line = u32::try_from(record.line).map_err(|_| {
-                Error::new(format_args!(
-                    "{} has more than {} lines",
-                    self.source,
-                    u32::MAX
-                ))
-            })?;
-            // There are no more rows than lines.
-            self.places.push([line, record.row as u32]);
+            let line = u32::try_from(record.line).map_err(|_| too_many(&self.source, "lines"))?;
+            let last = self.files.last().map(|(_, file)| file);
+            if last.is_none_or(|last| !Arc::ptr_eq(last, &record.file)) {
+                let file = Arc::clone(&record.file);
+                self.files.push((self.places.len(), file));
+            }
+            if let Some(offsets) = &mut self.offsets {
+                offsets.push(record.offset);
+            }
+            let row = u32::try_from(record.row).map_err(|_| too_many(&self.source, "rows"))?;
+            self.places.push([line, row]);
             self.weights
                 .extend(record.weight.map(|weight| weight as f32));
             let mut length = 0;
@@ -179,9 +208,6 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<Molecules> {
-        if self.places.is_empty() {
-            return Err(no_molecule(&self.source, &self.skipped));
-        }
         self.places.shrink_to_fit();
         Ok(Molecules {
             indices: (0..self.places.len() as u32).collect(),
@@ -189,7 +215,9 @@ impl Reading {
                 source: self.source,
                 texts: self.texts.finish()?,
                 weights: (!self.weights.is_empty()).then_some(self.weights),
+                files: self.files,
                 places: self.places,
+                offsets: self.offsets,
                 tokens: self.tokens,
                 longest: self.longest,
                 standardise: self.standardise,
@@ -211,7 +239,11 @@ fn text_of(record: &Record) -> String {
     }
 }
 
-fn no_molecule(source: &str, skipped: &SkippedRows) -> Error {
+fn too_many(source: &str, what: &str) -> Error {
+    Error::new(format_args!("{source} has more than {} {what}", u32::MAX))
+}
+
+pub(in crate::data) fn no_molecule(source: &str, skipped: &SkippedRows) -> Error {
     let mut message = format!("{source} holds no molecule");
     if skipped.count > 0 {
         let rows = if skipped.count == 1 {
@@ -223,7 +255,10 @@ fn no_molecule(source: &str, skipped: &SkippedRows) -> Error {
         let _ = write!(message, "; {} {rows} not SMILES:", skipped.count);
     }
     for row in skipped.first.iter().take(NAMED_ROWS) {
-        let _ = write!(message, "\n  line {}: {}", row.line, row.why);
+        let _ = match row.line {
+            0 => write!(message, "\n  {}: {}", row.place(), row.why),
+            line => write!(message, "\n  line {line}: {}", row.why),
+        };
     }
     if skipped.count > NAMED_ROWS {
         let _ = write!(message, "\n  and {} more", skipped.count - NAMED_ROWS);

@@ -125,7 +125,7 @@ fn they_are_the_same_in_memory_and_in_a_temporary_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("some.smi");
     fs::write(&path, TEXT).unwrap();
-    let all = parse(TEXT).unwrap();
+    let all = Molecules::read(&path, RowOptions::default(), MemoryLimit::default()).unwrap();
     let texts = ["CCO", "c1ccccc1", "C[N+](C)(C)C", "ClCCBr", "CCN"];
     assert_eq!(smiles(&all), texts.map(|text| Smiles::parse(text).unwrap()));
     for max_bytes in [0, 20, 1 << 20] {

@@ -1,38 +1,43 @@
 //! Files of molecules, row by row.
 
 mod columns;
+mod open_file;
 mod sdf;
 mod skipped;
 mod text;
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+use std::vec;
 
-use atlas_core::{Error, Result};
+use atlas_core::Result;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::{Input, InputFile, Piece};
 use super::source::{Progress, Source};
 use crate::chem::{Smiles, Standardise};
-use columns::Wanted;
+use open_file::OpenFile;
 
 pub use columns::Column;
+pub(super) use open_file::cut_of;
 pub use skipped::{SkippedRow, SkippedRows};
 
-/// Bytes by which the layout of a file is known.
-const SAMPLE: u64 = 1 << 18;
 /// Rows between two calls of what watches the reading.
 const WATCHED: usize = 1 << 12;
-/// Endings of names that say how a file is compressed, and nothing of its layout.
-const COMPRESSED: [&str; 3] = ["gz", "zst", "zstd"];
-
 /// One molecule of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// The line in the file, from 1; the first of them where a row has several.
+    /// The file that it is in.
+    pub file: Arc<InputFile>,
+    /// The first byte of the row in the file, or in what the file is unpacked to.
+    pub offset: u64,
+    /// The line in the file, from 1; the first of them where a row has several. 0, which is not
+    /// known, where the file is not read from its beginning.
     pub line: usize,
-    /// The place among the file's rows, from 1. Rows that are left out count, a header and empty
-    /// lines do not.
+    /// The place among the rows that are read, from 1. Rows that are left out count, a header and
+    /// empty lines do not.
     pub row: usize,
     /// The molecule.
     pub smiles: Smiles,
@@ -62,8 +67,7 @@ pub struct RowOptions {
     pub keep_skipped: bool,
 }
 
-/// A file of molecules that is read row by row, from its beginning to its end: pipes are read as
-/// files are.
+/// Files of molecules that are read row by row, from beginning to end: pipes are read as files are.
 ///
 /// | layout | known by |
 /// |---|---|
@@ -76,27 +80,28 @@ pub struct RowOptions {
 ///
 /// Gives each row as a molecule or as the reason why it is none; an error is one of reading.
 pub struct Rows {
-    layout: Layout,
+    /// The file that is being read; nothing of a shard without rows.
+    current: Option<OpenFile>,
+    rest: vec::IntoIter<Piece>,
     source: String,
     options: RowOptions,
     progress: Progress,
     rows: usize,
     watch: Option<Watch>,
+    /// What is worth knowing of the files before the current one.
     remarks: Vec<String>,
-    checks: Checks,
-}
-
-enum Layout {
-    Text(text::Lines),
-    Sdf(sdf::Records),
+    is_located: bool,
+    is_share: bool,
 }
 
 /// What is called now and then while rows are read.
 type Watch = Box<dyn FnMut(&Progress, usize) -> Result<()>>;
 
 /// A row as it is in its file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RawRow {
+    pub file: Arc<InputFile>,
+    pub offset: u64,
     pub line: usize,
     pub row: usize,
     /// What should be SMILES.
@@ -112,30 +117,36 @@ pub(super) struct RawRow {
 /// A molecule, or a row that is none.
 pub(super) type Row = std::result::Result<Record, SkippedRow>;
 
-/// What else rows hold than SMILES and names.
-#[derive(Debug, Default)]
-struct Checks {
-    /// Rows with ChemAxon's extension.
-    extensions: usize,
-    /// Names that follow SMILES without a delimiter; those that are SMILES themselves, and the
-    /// first of them.
-    names: usize,
-    smiles: usize,
-    first: Option<(usize, String)>,
-}
-
 impl Rows {
     /// The rows of the file at `path`; `-` is standard input.
     ///
     /// # Errors
     /// If the file cannot be opened, is not text, or its columns are not clear.
     pub fn open(path: &Path, options: RowOptions) -> Result<Self> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // What comes before the first dot is no ending.
-        let (_, endings) = name.split_once('.').unwrap_or_default();
-        let mut endings = endings.rsplit('.').map(str::to_ascii_lowercase);
-        let ending = endings.find(|ending| !COMPRESSED.contains(&ending.as_str()));
-        Self::of(Source::open(path)?, &ending.unwrap_or_default(), options)
+        Self::of_input(&Input::file(path), options)
+    }
+
+    /// The rows of several files, or of a shard.
+    ///
+    /// # Errors
+    /// Where [`open`](Rows::open) fails, of the first file.
+    pub fn of_input(input: &Input, options: RowOptions) -> Result<Self> {
+        let mut rest = input.pieces().into_iter();
+        let progress = Progress::of(input.length());
+        let first = rest.next();
+        let open = |piece| OpenFile::of_piece(piece, &options, &progress);
+        Ok(Self {
+            current: first.map(open).transpose()?,
+            rest,
+            source: input.name().to_owned(),
+            progress,
+            rows: 0,
+            watch: None,
+            remarks: Vec::new(),
+            is_located: input.is_located(),
+            is_share: input.of_shard().is_some(),
+            options,
+        })
     }
 
     /// The rows of a text that messages call `source`.
@@ -143,50 +154,33 @@ impl Rows {
     /// # Errors
     /// Where [`open`](Rows::open) fails.
     pub fn new(from: impl Read + 'static, source: &str, options: RowOptions) -> Result<Self> {
-        Self::of(Source::new(from, source, None)?, "", options)
+        Self::of_text(from, source, "", options)
     }
 
-    fn of(source: Source, ending: &str, options: RowOptions) -> Result<Self> {
-        let Source {
-            name,
-            mut from,
-            progress,
-        } = source;
-        let mut sample = Vec::new();
-        let read = from.by_ref().take(SAMPLE).read_to_end(&mut sample);
-        read.map_err(|error| Error::io("read", &name, error))?;
-        let text = String::from_utf8_lossy(&sample).into_owned();
-        let from: Box<dyn BufRead> = Box::new(BufReader::new(Cursor::new(sample).chain(from)));
-        let wanted = Wanted {
-            smiles: options.smiles_column.clone(),
-            name: options.name_column.clone(),
-            weight: options.weight_column.clone(),
-        };
-        let wrong = |why: String| Error::new(why).within(&name);
-        let mut remarks = Vec::new();
-        let layout = if is_sdf(&text, ending) {
-            Layout::Sdf(sdf::Records::new(from, &name, &wanted).map_err(wrong)?)
-        } else {
-            let is_whole = (text.len() as u64) < SAMPLE;
-            let shape = text::Shape::of(&text, ending);
-            let sampled = shape.sample(&text, is_whole);
-            let columns = shape.columns(&sampled, &wanted).map_err(wrong)?;
-            remarks.extend(columns.remark.clone());
-            Layout::Text(text::Lines::new(from, &name, shape, columns))
-        };
+    fn of_text(
+        from: impl Read + 'static,
+        source: &str,
+        ending: &str,
+        options: RowOptions,
+    ) -> Result<Self> {
+        let progress = Progress::default();
+        let file = Arc::new(InputFile::of_text(source));
+        let from = Source::new(from, &file, &progress)?;
         Ok(Self {
-            layout,
-            source: name,
+            current: Some(OpenFile::new(from, ending, &options)?),
+            rest: Vec::new().into_iter(),
+            source: source.to_owned(),
             options,
             progress,
             rows: 0,
             watch: None,
-            remarks,
-            checks: Checks::default(),
+            remarks: Vec::new(),
+            is_located: false,
+            is_share: false,
         })
     }
 
-    /// What messages call the file.
+    /// What messages call the file or the files.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -211,33 +205,30 @@ impl Rows {
         self.options.keep_skipped
     }
 
-    /// What a user should know of how the file was read, once it was.
+    /// Whether a row is known by its file and its first byte there.
+    pub(super) fn is_located(&self) -> bool {
+        self.is_located
+    }
+
+    /// Whether these are the rows of a shard, which may have none.
+    pub(super) fn is_share(&self) -> bool {
+        self.is_share
+    }
+
+    /// What a user should know of how the files were read, once they were.
     ///
     /// # Errors
     /// If most of the names are SMILES: they are then molecules that would be lost.
     pub fn remarks(&self) -> Result<Vec<String>> {
         let mut remarks = self.remarks.clone();
-        if let Layout::Text(lines) = &self.layout {
-            remarks.extend(lines.remark());
-        }
-        if let Some((line, name)) = &self.checks.first {
-            let (smiles, names) = (self.checks.smiles, self.checks.names);
-            let what =
-                format!("{smiles} of {names} names are SMILES, such as `{name}` in line {line}");
-            if smiles > 1 && smiles * 2 > names {
-                return Err(Error::new(format_args!(
-                    "{}: {what}: rows of several molecules; name the one to read by \
-                     --smiles-column, 1 for the first",
-                    self.source
-                )));
-            }
-            remarks.push(format!("{what}; the first column alone is read"));
-        }
-        if self.checks.extensions > 0 {
-            remarks.push(format!(
-                "the extensions (`|…|`) of {} SMILES are not read",
-                self.checks.extensions
-            ));
+        if let Some(file) = &self.current {
+            let label = if self.is_located {
+                format!("{}: ", file.label())
+            } else {
+                String::new()
+            };
+            let of_file = file.remarks()?.into_iter();
+            remarks.extend(of_file.map(|remark| format!("{label}{remark}")));
         }
         Ok(remarks)
     }
@@ -251,42 +242,35 @@ impl Rows {
         {
             watch(&self.progress, self.rows)?;
         }
-        let row = match &mut self.layout {
-            Layout::Text(lines) => lines.next()?,
-            Layout::Sdf(records) => records.next()?,
-        };
-        Ok(row.map(|mut row| {
-            self.rows += 1;
-            row.row = self.rows;
-            self.check(&row);
-            row
-        }))
-    }
-
-    fn check(&mut self, row: &RawRow) {
-        self.checks.extensions += usize::from(row.has_extension);
-        let is_rest = match &self.layout {
-            Layout::Text(lines) => lines.rest_is_name() && self.options.smiles_column.is_none(),
-            Layout::Sdf(_) => false,
-        };
-        if let Some(name) = row.name.as_ref().filter(|_| is_rest && row.why.is_none()) {
-            self.checks.names += 1;
-            let word = name.split_ascii_whitespace().next().unwrap_or_default();
-            if Smiles::parse(word).is_ok() {
-                self.checks.smiles += 1;
-                self.checks
-                    .first
-                    .get_or_insert_with(|| (row.line, shorten(word)));
+        while let Some(file) = &mut self.current {
+            if let Some(mut row) = file.next()? {
+                self.rows += 1;
+                row.row = self.rows;
+                return Ok(Some(row));
             }
+            let Some(piece) = self.rest.next() else {
+                break;
+            };
+            self.remarks = self.remarks()?;
+            let next = OpenFile::of_piece(piece, &self.options, &self.progress)?;
+            self.current = Some(next);
         }
+        Ok(None)
     }
 }
 
 impl RawRow {
+    /// What messages call it.
+    pub(super) fn place(&self) -> String {
+        self.file.place(self.line, self.offset)
+    }
+
     /// The molecule, or why there is none.
     pub(super) fn read(self, standardise: &Standardise) -> Row {
-        let (line, row) = (self.line, self.row);
+        let (file, offset, line, row) = (self.file, self.offset, self.line, self.row);
         let skipped = |text: String, why: String| SkippedRow {
+            file: Arc::clone(&file),
+            offset,
             line,
             row,
             text: shorten(&text),
@@ -308,6 +292,8 @@ impl RawRow {
         };
         let name = self.name.map(|name| one_line(&name));
         Ok(Record {
+            file,
+            offset,
             line,
             row,
             smiles,
@@ -336,12 +322,6 @@ impl Iterator for Rows {
         let row = self.next_raw().transpose()?;
         Some(row.map(|row| row.read(&self.options.standardise)))
     }
-}
-
-fn is_sdf(sample: &str, ending: &str) -> bool {
-    let is_ending = ["sdf", "sd", "mol", "mdl"].contains(&ending);
-    let counts = sample.lines().nth(3).unwrap_or_default().trim_end();
-    is_ending || counts.ends_with("V2000") || counts.ends_with("V3000")
 }
 
 /// A name on one line, as lists of molecules need it.

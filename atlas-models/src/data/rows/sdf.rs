@@ -1,22 +1,20 @@
 //! Structure-data files (BIOVIA, "CTFile formats"): the SMILES of each structure.
 
-use std::io::BufRead;
-
 use atlas_core::{Error, Result};
 use chematic_mol::sdf::{SdfRecord, SdfRecordReader};
 
 use super::RawRow;
 use super::columns::{Column, Wanted};
+use super::open_file::RowReader;
 use crate::chem;
+use crate::data::shard::is_record_end;
 
 /// A record of more bytes is refused.
 const LONGEST: usize = 16 << 20;
 
 pub struct Records {
-    from: Box<dyn BufRead>,
-    source: String,
+    from: RowReader,
     fields: Fields,
-    line: usize,
 }
 
 /// The data fields that are read; without one of SMILES the structure is.
@@ -29,11 +27,7 @@ struct Fields {
 impl Records {
     /// # Errors
     /// If a column is given by a number: data fields have names.
-    pub fn new(
-        from: Box<dyn BufRead>,
-        source: &str,
-        wanted: &Wanted,
-    ) -> std::result::Result<Self, String> {
+    pub fn new(from: RowReader, wanted: &Wanted) -> std::result::Result<Self, String> {
         let field = |column: &Option<Column>| match column {
             None => Ok(None),
             Some(Column::Name(name)) => Ok(Some(name.clone())),
@@ -43,51 +37,50 @@ impl Records {
         };
         Ok(Self {
             from,
-            source: source.to_owned(),
             fields: Fields {
                 smiles: field(&wanted.smiles)?,
                 name: field(&wanted.name)?,
                 weight: field(&wanted.weight)?,
             },
-            line: 0,
         })
     }
 
-    /// The lines up to `$$$$`, or none at the end.
-    fn block(&mut self) -> Result<Option<(usize, Vec<u8>)>> {
-        let (begin, mut block) = (self.line + 1, Vec::new());
+    /// Goes on with these records of the same file.
+    pub fn continued(self, from: RowReader) -> Self {
+        Self { from, ..self }
+    }
+
+    /// The lines up to `$$$$`, after where they begin, or none at the end.
+    fn block(&mut self) -> Result<Option<(usize, u64, Vec<u8>)>> {
+        let (begin, place) = (self.from.line + 1, self.from.place);
+        let mut block = Vec::new();
         loop {
             let before = block.len();
-            let read = self.from.read_until(b'\n', &mut block);
-            let read = read.map_err(|error| Error::io("read", &self.source, error))?;
-            self.line += usize::from(read > 0);
-            let is_end = block[before..].trim_ascii_end() == b"$$$$";
+            let read = self.from.read_line(&mut block, u64::MAX)?;
+            let is_end = is_record_end(&block[before..]);
             if is_end {
                 block.truncate(before);
             }
             if is_end || (read == 0 && !block.trim_ascii().is_empty()) {
-                return Ok(Some((begin, block)));
+                return Ok(Some((begin, place, block)));
             }
             if read == 0 {
                 return Ok(None);
             }
             if block.len() > LONGEST {
                 return Err(Error::new(format_args!(
-                    "{}:{begin}: a record of more than {LONGEST} bytes",
-                    self.source
+                    "{}: a record of more than {LONGEST} bytes",
+                    self.from.row(begin, place).place()
                 )));
             }
         }
     }
 
     pub fn next(&mut self) -> Result<Option<RawRow>> {
-        let Some((line, block)) = self.block()? else {
+        let Some((line, place, block)) = self.block()? else {
             return Ok(None);
         };
-        let mut row = RawRow {
-            line,
-            ..RawRow::default()
-        };
+        let mut row = self.from.row(line, place);
         if let Err(why) = self.fields.read(&String::from_utf8_lossy(&block), &mut row) {
             row.why = Some(why);
         }

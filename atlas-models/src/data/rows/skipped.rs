@@ -1,13 +1,21 @@
 //! The rows that are left out.
 
+use std::sync::Arc;
+
 use super::{Record, shorten};
+use crate::data::InputFile;
 
 /// A row that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedRow {
-    /// The line in the file, from 1.
+    /// The file that it is in.
+    pub file: Arc<InputFile>,
+    /// Its first byte in the file, or in what the file is unpacked to.
+    pub offset: u64,
+    /// The line in the file, from 1; 0, which is not known, where the file is not read from its
+    /// beginning.
     pub line: usize,
-    /// The place among the file's rows, from 1.
+    /// The place among the rows that are read, from 1.
     pub row: usize,
     /// What should be SMILES, shortened.
     pub text: String,
@@ -19,11 +27,18 @@ impl SkippedRow {
     /// A molecule that is left out.
     pub(in crate::data) fn of(record: &Record, why: String) -> Self {
         Self {
+            file: Arc::clone(&record.file),
+            offset: record.offset,
             line: record.line,
             row: record.row,
             text: shorten(record.smiles.as_str()),
             why,
         }
+    }
+
+    /// What messages call it: its file and line or, where that is not known, its first byte.
+    pub fn place(&self) -> String {
+        self.file.place(self.line, self.offset)
     }
 }
 

@@ -1,10 +1,16 @@
 //! Files as users have them.
 
+use std::io::Cursor;
+
 use super::*;
 
 fn rows(text: &str, ending: &str, options: RowOptions) -> Result<Rows> {
-    let source = Source::new(Cursor::new(text.as_bytes().to_vec()), "test", None)?;
-    Rows::of(source, ending, options)
+    Rows::of_text(
+        Cursor::new(text.as_bytes().to_vec()),
+        "test",
+        ending,
+        options,
+    )
 }
 
 type Found = (Vec<(usize, String, Option<String>)>, Vec<SkippedRow>);
@@ -245,11 +251,7 @@ fn a_name_is_on_one_line() {
 #[test]
 fn cells_that_are_not_read_may_hold_any_bytes() {
     let bytes = b"id,note,smiles\n1,caf\xe9,CCO\n2,x,C\xe9\n".to_vec();
-    let read = Rows::of(
-        Source::new(Cursor::new(bytes), "test", None).unwrap(),
-        "csv",
-        RowOptions::default(),
-    );
+    let read = Rows::of_text(Cursor::new(bytes), "test", "csv", RowOptions::default());
     let rows: Vec<_> = read.unwrap().map(Result::unwrap).collect();
     assert_eq!(rows[0].as_ref().unwrap().smiles.as_str(), "CCO");
     assert_eq!(rows[1].as_ref().unwrap_err().why, "column 3 is not UTF-8");

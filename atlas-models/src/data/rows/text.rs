@@ -1,12 +1,13 @@
 //! Rows of text: cells that a delimiter separates, or a SMILES and what follows it.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use atlas_core::{Error, Result};
 use csv::ByteRecord;
 
 use super::RawRow;
 use super::columns::{Column, Columns, Wanted, called_smiles};
+use super::open_file::RowReader;
 use crate::chem::{self, Smiles};
 
 /// Rows by which the columns are known.
@@ -126,13 +127,19 @@ fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
 
 /// Knows whether a text has an odd number of quotes so far.
 struct Quotes {
-    from: Box<dyn BufRead>,
+    from: RowReader,
     is_odd: bool,
+    has_begun: bool,
 }
 
 impl Read for Quotes {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(to)?;
+        // A table that begins by one byte is not searched for a mark: that of the file is gone, and
+        // what is in its middle belongs to a cell.
+        let most = if self.has_begun { to.len() } else { 1 };
+        self.has_begun = true;
+        let most = most.min(to.len());
+        let read = self.from.read(&mut to[..most])?;
         let quotes = to[..read].iter().filter(|byte| **byte == b'"').count();
         self.is_odd ^= quotes % 2 == 1;
         Ok(read)
@@ -146,19 +153,20 @@ fn is_empty<'a>(mut cells: impl Iterator<Item = &'a [u8]>) -> bool {
 /// Rows of text, the header left out.
 pub struct Lines {
     from: Cells,
-    source: String,
+    shape: Shape,
     columns: Columns,
     /// Cells of the first row, which the others must have, too.
     width: Option<usize>,
     /// Whether all that follows the SMILES is its name.
     rest_is_name: bool,
     skips_header: bool,
+    /// Whether the file is cut between lines, which no row may then go over.
+    is_cut: bool,
 }
 
 enum Cells {
     Words {
-        from: Box<dyn BufRead>,
-        line: usize,
+        from: RowReader,
         bytes: Vec<u8>,
     },
     Delimited {
@@ -169,8 +177,31 @@ enum Cells {
     },
 }
 
+impl Cells {
+    fn new(from: RowReader, shape: Shape) -> Self {
+        match shape {
+            Shape::Words => Self::Words {
+                from,
+                bytes: Vec::new(),
+            },
+            Shape::Delimited(delimiter) => {
+                let quotes = Quotes {
+                    from,
+                    is_odd: false,
+                    has_begun: false,
+                };
+                Self::Delimited {
+                    from: reader(quotes, delimiter),
+                    record: ByteRecord::new(),
+                    of_lines: (0, 0),
+                }
+            }
+        }
+    }
+}
+
 impl Lines {
-    pub fn new(from: Box<dyn BufRead>, source: &str, shape: Shape, columns: Columns) -> Self {
+    pub fn new(from: RowReader, shape: Shape, columns: Columns) -> Self {
         let rest_is_name = shape == Shape::Words
             && columns.smiles == 0
             && columns
@@ -178,30 +209,36 @@ impl Lines {
                 .is_none_or(|name| name == 1 && columns.has_header)
             && columns.weight.is_none();
         Self {
-            from: match shape {
-                Shape::Words => Cells::Words {
-                    from,
-                    line: 0,
-                    bytes: Vec::new(),
-                },
-                Shape::Delimited(delimiter) => Cells::Delimited {
-                    from: reader(
-                        Quotes {
-                            from,
-                            is_odd: false,
-                        },
-                        delimiter,
-                    ),
-                    record: ByteRecord::new(),
-                    of_lines: (0, 0),
-                },
-            },
-            source: source.to_owned(),
+            from: Cells::new(from, shape),
+            shape,
             skips_header: columns.has_header,
             columns,
             width: None,
             rest_is_name,
+            is_cut: false,
         }
+    }
+
+    /// Goes on with those lines of the same file that begin at its byte `start`.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn continued(mut self, from: RowReader, start: u64) -> Result<Self> {
+        let first = loop {
+            match self.read()? {
+                Some(_) if self.is_blank() => {}
+                found => break found,
+            }
+        };
+        // All lines before the first row are blank.
+        let is_after = first.is_some_and(|row| row.offset < start);
+        if let Cells::Delimited { record, .. } = &self.from {
+            self.width = Some(record.len()).filter(|_| is_after);
+        }
+        self.skips_header &= !is_after;
+        self.from = Cells::new(from, self.shape);
+        self.is_cut = true;
+        Ok(self)
     }
 
     /// Whether names are what follows SMILES on their lines.
@@ -226,7 +263,7 @@ impl Lines {
     /// The next row that holds something.
     pub fn next(&mut self) -> Result<Option<RawRow>> {
         loop {
-            let Some(line) = self.read()? else {
+            let Some(mut row) = self.read()? else {
                 return Ok(None);
             };
             if self.is_blank() {
@@ -238,10 +275,6 @@ impl Lines {
                 }
                 continue;
             }
-            let mut row = RawRow {
-                line,
-                ..RawRow::default()
-            };
             if let Err(why) = self.understand(&mut row) {
                 row.why = Some(why);
             }
@@ -249,21 +282,21 @@ impl Lines {
         }
     }
 
-    /// Reads the next line; its number, or none at the end.
-    fn read(&mut self) -> Result<Option<usize>> {
+    /// Reads the next line or record; where it is, or none at the end.
+    fn read(&mut self) -> Result<Option<RawRow>> {
         match &mut self.from {
-            Cells::Words { from, line, bytes } => {
+            Cells::Words { from, bytes } => {
                 bytes.clear();
-                let read = from.take(LONGEST).read_until(b'\n', bytes);
-                let read = read.map_err(|error| Error::io("read", &self.source, error))?;
-                *line += usize::from(read > 0);
-                if read as u64 == LONGEST {
+                let place = from.place;
+                let read = from.read_line(bytes, LONGEST)?;
+                let row = from.row(from.line, place);
+                if read == LONGEST {
                     return Err(Error::new(format_args!(
-                        "{}:{line}: a line of more than {LONGEST} bytes: not a text of molecules",
-                        self.source
+                        "{}: a line of more than {LONGEST} bytes: not a text of molecules",
+                        row.place()
                     )));
                 }
-                Ok((read > 0).then_some(*line))
+                Ok((read > 0).then_some(row))
             }
             Cells::Delimited {
                 from,
@@ -273,23 +306,41 @@ impl Lines {
                 let before = record.position().map_or(0, csv::Position::line);
                 let read = from.read_byte_record(record);
                 let read = read.map_err(|error| match error.into_kind() {
-                    csv::ErrorKind::Io(error) => Error::io("read", &self.source, error),
-                    other => Error::new(format_args!("{}: {other:?}", self.source)),
+                    csv::ErrorKind::Io(error) => from.get_ref().from.failed(error),
+                    other => Error::new(format_args!("{}: {other:?}", from.get_ref().from.label())),
                 })?;
-                let line = record.position().map_or(0, csv::Position::line);
+                let Quotes { from, is_odd, .. } = from.get_ref();
+                let position = record.position();
+                let (mut place, mut line) =
+                    position.map_or((0, 0), |position| (position.byte(), position.line()));
                 // A quote that is never closed makes one cell of all lines that follow.
-                if !read && from.get_ref().is_odd && of_lines.1 == before && before > 0 {
+                if !read && *is_odd && of_lines.1 == before && before > 0 {
                     return Err(Error::new(format_args!(
                         "{}:{before}: a quote that opens in this row is not closed, and takes all that \
                          follows",
-                        self.source
+                        from.label()
                     )));
                 }
                 let is_of_lines = |cell: &[u8]| cell.trim_ascii().contains(&b'\n');
                 if read && record.iter().any(is_of_lines) {
                     *of_lines = (of_lines.0 + 1, line);
                 }
-                Ok(read.then_some(line as usize))
+                if !read {
+                    return Ok(None);
+                }
+                // A record begins after the empty lines before it.
+                let empty = from.empty_lines(place);
+                place += empty;
+                line += empty;
+                let row = from.row(line as usize, place);
+                if self.is_cut && record.iter().any(|cell| cell.contains(&b'\n')) {
+                    return Err(Error::new(format_args!(
+                        "{}: a cell of this row goes over several lines: such a table cannot be cut \
+                         into shards; compressed, it is left whole",
+                        row.place()
+                    )));
+                }
+                Ok(Some(row))
             }
         }
     }

@@ -1,137 +1,25 @@
 //! Latents as a table of Apache Parquet.
 
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::sync::Arc;
+mod note;
+mod writer;
 
-use ::parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
+use std::fs::File;
+use std::io;
+
+use ::parquet::basic::{Compression, LogicalType, Type as Physical};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{
-    AsBytes, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType,
-    Int64Type,
-};
+use ::parquet::data_type::{AsBytes, DataType, DoubleType, FixedLenByteArrayType, FloatType};
 use ::parquet::errors::ParquetError;
-use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
-use ::parquet::file::writer::SerializedFileWriter;
-use ::parquet::schema::types::{ColumnDescPtr, Type};
+use ::parquet::schema::types::ColumnDescPtr;
 use atlas_core::{Error, Result};
 use candle_core::DType;
 
-use super::columns::{column_name, columns};
-use super::{LatentRows, Sink, Source, floats, is_name, is_smiles};
-use crate::data::Record;
+use super::columns::columns;
+use super::{LatentRows, Source, floats, is_name, is_smiles};
 
-/// Rows that are kept in memory until they are written together.
-const GROUP: usize = 8192;
-
-pub(super) struct Writer {
-    to: SerializedFileWriter<BufWriter<File>>,
-    width: usize,
-    smiles: Vec<ByteArray>,
-    names: Vec<Option<ByteArray>>,
-    rows: Vec<i64>,
-    /// The values of each dimension.
-    columns: Vec<Vec<f32>>,
-}
-
-impl Writer {
-    pub(super) fn new(file: File, width: usize) -> io::Result<Self> {
-        // Latents hardly repeat: a dictionary or compression of them takes time and saves nothing.
-        let properties = WriterProperties::builder()
-            .set_dictionary_enabled(false)
-            .set_compression(Compression::UNCOMPRESSED)
-            .set_statistics_enabled(EnabledStatistics::None)
-            .set_created_by(concat!("atlas ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
-        let schema = schema(width).map_err(into_io)?;
-        let to = SerializedFileWriter::new(BufWriter::new(file), schema, Arc::new(properties))
-            .map_err(into_io)?;
-        Ok(Self {
-            to,
-            width,
-            smiles: Vec::new(),
-            names: Vec::new(),
-            rows: Vec::new(),
-            columns: vec![Vec::new(); width],
-        })
-    }
-
-    fn write_group(&mut self) -> std::result::Result<(), ParquetError> {
-        if self.smiles.is_empty() {
-            return Ok(());
-        }
-        let mut group = self.to.next_row_group()?;
-        write_column::<_, ByteArrayType>(&mut group, &self.smiles, None)?;
-        let are_there: Vec<i16> = self
-            .names
-            .iter()
-            .map(|name| i16::from(name.is_some()))
-            .collect();
-        let names: Vec<ByteArray> = self.names.drain(..).flatten().collect();
-        write_column::<_, ByteArrayType>(&mut group, &names, Some(&are_there))?;
-        write_column::<_, Int64Type>(&mut group, &self.rows, None)?;
-        for column in &mut self.columns {
-            write_column::<_, FloatType>(&mut group, column, None)?;
-            column.clear();
-        }
-        self.smiles.clear();
-        self.rows.clear();
-        group.close().map(|_| ())
-    }
-}
-
-/// Writes a column; `are_there` says for each row whether it has one of the values, 1 or 0.
-fn write_column<W: io::Write + Send, T: DataType>(
-    group: &mut ::parquet::file::writer::SerializedRowGroupWriter<'_, W>,
-    values: &[T::T],
-    are_there: Option<&[i16]>,
-) -> std::result::Result<(), ParquetError> {
-    let column = group.next_column()?;
-    let mut column =
-        column.ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))?;
-    column.typed::<T>().write_batch(values, are_there, None)?;
-    column.close()
-}
-
-fn schema(width: usize) -> std::result::Result<Arc<Type>, ParquetError> {
-    let (optional, required) = (Repetition::OPTIONAL, Repetition::REQUIRED);
-    let text = Some(LogicalType::String);
-    let mut fields = vec![
-        field("smiles", Physical::BYTE_ARRAY, text.clone(), required)?,
-        field("name", Physical::BYTE_ARRAY, text, optional)?,
-        field("row", Physical::INT64, None, required)?,
-    ];
-    for dimension in 0..width {
-        let name = column_name(dimension);
-        fields.push(field(&name, Physical::FLOAT, None, required)?);
-    }
-    Type::group_type_builder("latents")
-        .with_fields(fields)
-        .build()
-        .map(Arc::new)
-}
-
-fn field(
-    name: &str,
-    physical: Physical,
-    logical: Option<LogicalType>,
-    repetition: Repetition,
-) -> std::result::Result<Arc<Type>, ParquetError> {
-    let field = Type::primitive_type_builder(name, physical).with_logical_type(logical);
-    field.with_repetition(repetition).build().map(Arc::new)
-}
-
-/// The I/O error behind an error of the format, where there is one.
-fn into_io(error: ParquetError) -> io::Error {
-    match error {
-        ParquetError::External(source) => match source.downcast::<io::Error>() {
-            Ok(error) => *error,
-            Err(source) => io::Error::other(source),
-        },
-        other => io::Error::other(other),
-    }
-}
+pub use note::LatentFile;
+pub(super) use writer::Writer;
 
 /// An error of the disk, or of what the file holds.
 fn read_error(name: &str, what: &str, error: ParquetError) -> Error {
@@ -143,31 +31,6 @@ fn read_error(name: &str, what: &str, error: ParquetError) -> Error {
     match source {
         Some(source) => Error::io("read", name, *source),
         None => Error::new(text),
-    }
-}
-
-impl Sink for Writer {
-    fn write(&mut self, records: &[Record], latents: &[f32]) -> io::Result<()> {
-        for (record, latent) in records.iter().zip(latents.chunks(self.width.max(1))) {
-            self.smiles.push(record.smiles.as_str().into());
-            self.names.push(record.name.as_deref().map(ByteArray::from));
-            self.rows
-                .push(i64::try_from(record.row).unwrap_or(i64::MAX));
-            self.columns
-                .iter_mut()
-                .zip(latent)
-                .for_each(|(column, value)| column.push(*value));
-            if self.smiles.len() == GROUP {
-                self.write_group().map_err(into_io)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.write_group().map_err(into_io)?;
-        let mut to = self.to.into_inner().map_err(into_io)?;
-        io::Write::flush(&mut to)
     }
 }
 
