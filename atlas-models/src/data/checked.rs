@@ -75,13 +75,21 @@ impl MoleculeStream {
     /// # Errors
     /// If the files cannot be read, hold no molecule (a shard may have none), or the temporary file
     /// cannot be written.
-    pub fn from_rows<M>(mut rows: Rows, model: &M) -> Result<Self>
+    pub fn from_rows<M>(rows: Rows, model: &M) -> Result<Self>
+    where
+        M: ?Sized + Objective<Input = Smiles> + Sync,
+    {
+        Self::holding(HELD, rows, model)
+    }
+
+    /// Holds `held` bytes of texts in memory.
+    fn holding<M>(held: usize, mut rows: Rows, model: &M) -> Result<Self>
     where
         M: ?Sized + Objective<Input = Smiles> + Sync,
     {
         let folder = MemoryLimit::default().folder;
         let failed = |error| Error::io("write a temporary file in", &folder, error);
-        let mut lines = tempfile::spooled_tempfile_in(HELD, &folder);
+        let mut lines = tempfile::spooled_tempfile_in(held, &folder);
         let mut files: Vec<Arc<InputFile>> = Vec::new();
         let (mut count, mut sizes) = (0, BTreeMap::new());
         let mut impossible = SkippedRows::default();
@@ -182,8 +190,11 @@ impl MoleculeStream {
         while records.len() < count {
             line.clear();
             let read = self.lines.read_line(&mut line);
-            let folder = MemoryLimit::default().folder;
-            if read.map_err(|error| Error::io("read a temporary file in", folder, error))? == 0 {
+            let failed = |error| {
+                let folder = MemoryLimit::default().folder;
+                Error::io("read a temporary file in", folder, error)
+            };
+            if read.map_err(failed)? == 0 {
                 break;
             }
             let record = self.record(line.trim_end_matches('\n'));
@@ -241,5 +252,64 @@ impl CheckedRows for MoleculeStream {
 
     fn is_located(&self) -> bool {
         self.is_located
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atlas_core::prelude::*;
+
+    use super::*;
+    use crate::data::RowOptions;
+    use crate::models::{GruVae, GruVaeParams};
+
+    fn model() -> Model<GruVae> {
+        let params = GruVaeParams::from_overrides(&serde_json::json!({
+            "vocabulary": ["C", "O"], "reader": { "hidden_size": 4 }, "latent": { "size": 2 },
+            "writer": { "hidden_size": 4, "layers": 1 },
+        }));
+        GruVae::create(params.unwrap()).unwrap()
+    }
+
+    fn rows(text: &str) -> Rows {
+        let text = std::io::Cursor::new(text.to_owned());
+        Rows::new(text, "test.smi", RowOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn molecules_come_back_in_their_order_as_they_were_read() {
+        let text =
+            "CCO ethanol µ\nbad(\n\nCN\nCO\r\nC(C)(C)(C)(C)C\n".replace("CN", "OO two words");
+        let text = text.repeat(500);
+        let kept = rows(&text).filter_map(|row| row.unwrap().ok());
+        let model = model();
+        let mut kept = kept.filter(|record| model.size(&record.smiles).is_ok());
+        let mut stream = MoleculeStream::holding(1000, rows(&text), &model).unwrap();
+        let (mut found, all) = (0, stream.len());
+        loop {
+            let records = stream.read(1000).unwrap();
+            if records.is_empty() {
+                break;
+            }
+            found += records.len();
+            for record in records {
+                assert_eq!(Some(record), kept.next());
+            }
+        }
+        assert_eq!((found, kept.next()), (all, None));
+        assert_eq!(stream.sizes().values().sum::<usize>(), all);
+    }
+
+    #[test]
+    fn rows_that_the_model_does_not_know_are_left_out_in_their_order() {
+        let stream = MoleculeStream::from_rows(rows("CN\nbad(\nCC\nN\n"), &model()).unwrap();
+        let lines: Vec<usize> = stream.skipped().first.iter().map(|row| row.line).collect();
+        assert_eq!((stream.len(), lines), (1, vec![1, 2, 4]));
+        let error = MoleculeStream::from_rows(rows("bad(\n"), &model()).err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            error.starts_with("test.smi holds no molecule; 1 row is not SMILES"),
+            "{error}"
+        );
     }
 }

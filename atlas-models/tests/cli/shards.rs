@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::SerializedFileReader;
 
 use crate::support::{MOLECULES, Output, Scene};
 
@@ -118,7 +118,7 @@ fn a_part_that_is_there_is_left_and_one_of_something_else_is_refused() {
     );
     refused(
         "bundle -i tiny.smi --shard 0/2",
-        &["files", "bytes", "names"],
+        &["files", "bytes", "names_and_lengths"],
     );
     // Another molecule of the same length.
     let text = fs::read_to_string(scene.path("in/b.smi")).unwrap();

@@ -464,3 +464,39 @@ fn an_array_in_fortran_order_is_as_long_as_its_header_says() {
         assert!(error.ends_with(expected), "{error}");
     }
 }
+
+#[test]
+fn half_precision_is_the_nearest_and_of_two_the_even() {
+    let step = 2f32.powi(-10);
+    let pairs = [
+        (0.1, 0.099_975_586),
+        (1.0 + step / 2.0, 1.0),
+        (1.0 + step * 1.5, 1.0 + step * 2.0),
+        (-65_519.0, -65_504.0),
+        (1e-8, 0.0),
+    ];
+    for name in NAMES.iter().filter(|name| !name.ends_with("csv")) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let layout = LatentLayout {
+            dtype: LatentType::F16,
+            ..LatentLayout::of_width(1)
+        };
+        let file = File::create(&path).unwrap();
+        let format = LatentFormat::of(&path).unwrap();
+        let mut writer = LatentWriter::file(file, format, layout).unwrap();
+        for (value, _) in pairs {
+            writer.write(&[record(None)], &[value]).unwrap();
+        }
+        let error = writer.write(&[record(None)], &[65_520.0]).unwrap_err();
+        let expected = "x.smi:4: dimension 0 of the latent is 65520, and the largest number of half \
+                        precision is 65504";
+        assert_eq!(error.to_string(), expected);
+        writer.finish().unwrap();
+        assert_eq!(
+            read_all(&path).unwrap(),
+            pairs.map(|(_, half)| half),
+            "{name}"
+        );
+    }
+}

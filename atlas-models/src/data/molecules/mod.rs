@@ -133,7 +133,8 @@ impl Molecules {
         &self.file.standardise
     }
 
-    /// The molecules, each with its line, row and name.
+    /// The molecules, each with its line, row and name; with its first byte in the file where they
+    /// are [known](Molecules::is_located) by it.
     pub fn records(&self) -> impl Iterator<Item = Result<Record>> {
         let mut bytes = Vec::new();
         self.indices

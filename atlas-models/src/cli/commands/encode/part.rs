@@ -38,7 +38,7 @@ pub struct RunNote {
     /// The files: how many there are, their bytes, BLAKE3 of their names and lengths.
     pub files: usize,
     pub bytes: u64,
-    pub names: String,
+    pub names_and_lengths: String,
     /// How many shards there are.
     pub shards: u64,
     pub dtype: String,
@@ -63,7 +63,7 @@ impl PartNote {
                 bundle,
                 files: input.files().len(),
                 bytes: input.bytes(),
-                names: input.digest(),
+                names_and_lengths: input.digest(),
                 shards: shard.count,
                 dtype: dtype.name().to_owned(),
                 skip_invalid,
@@ -177,19 +177,6 @@ pub fn place(folder: &Path, note: &PartNote) -> Result<Option<PathBuf>> {
     let of_other_run = |name: &&String| shard_of(name).is_some_and(|(_, of)| of != shards);
     let read = |name: &String| open(&folder.join(name)).ok().map(|(_, note)| note);
     let mut problems = Problems::default();
-    // Each was compared with one that was there, so that one tells of all.
-    if let Some(other) = others.clone().filter(of_run).find_map(read) {
-        note_differences(&mut problems, folder, note, &other);
-    }
-    if let Some(name) = others.clone().find(of_other_run) {
-        match read(name) {
-            Some(other) => note_differences(&mut problems, folder, note, &other),
-            None => problems.fail(format_args!(
-                "{}: it is none of {shards} shards",
-                folder.join(name).display()
-            )),
-        }
-    }
     let path = folder.join(&own);
     let mut is_there = false;
     if names.contains(&own) {
@@ -199,6 +186,21 @@ pub fn place(folder: &Path, note: &PartNote) -> Result<Option<PathBuf>> {
                 note_differences(&mut problems, folder, note, &found);
             }
             Err(error) => output::say(&format_args!("{error}; it is written again")),
+        }
+    }
+    // Each was compared with one that was there, so that one tells of all.
+    if problems.is_empty()
+        && let Some(other) = others.clone().filter(of_run).find_map(read)
+    {
+        note_differences(&mut problems, folder, note, &other);
+    }
+    if let Some(name) = others.clone().find(of_other_run) {
+        match read(name) {
+            Some(other) => note_differences(&mut problems, folder, note, &other),
+            None => problems.fail(format_args!(
+                "{}: it is none of {shards} shards",
+                folder.join(name).display()
+            )),
         }
     }
     problems.into_result("the shard is not encoded", Some(()))?;
