@@ -265,7 +265,7 @@ mod tests {
 
     fn model() -> Model<GruVae> {
         let params = GruVaeParams::from_overrides(&serde_json::json!({
-            "vocabulary": ["C", "O"], "reader": { "hidden_size": 4 }, "latent": { "size": 2 },
+            "vocabulary": ["<pad>", "<start>", "<end>", "C", "O"], "reader": { "hidden_size": 4 }, "latent": { "size": 2 },
             "writer": { "hidden_size": 4, "layers": 1 },
         }));
         GruVae::create(params.unwrap()).unwrap()
