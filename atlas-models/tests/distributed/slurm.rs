@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::Scene;
+use crate::support::{MOLECULES, Scene};
 use crate::{ATLAS, digest, steps, wait_until};
 
 /// The README's scripts of this repository.
@@ -133,6 +133,39 @@ fn a_cancelled_job_leaves_a_checkpoint_that_the_same_script_goes_on_from() {
     let job = submit(&scene, "train.sh", &script);
     wait_for_state(&job, "COMPLETED");
     assert_eq!(digest_of(&scene, "runs/zinc"), undisturbed(&scene));
+}
+
+#[test]
+fn an_array_of_jobs_encodes_what_one_process_does() {
+    if !is_running() {
+        return;
+    }
+    let scene = Scene::trained();
+    std::fs::create_dir_all(scene.path("runs")).unwrap();
+    std::fs::rename(scene.path("bundle"), scene.path("runs/zinc")).unwrap();
+    std::fs::create_dir(scene.path("zinc")).unwrap();
+    for (name, molecules) in [("a", &MOLECULES[..9]), ("b", &MOLECULES[9..])] {
+        scene.write(&format!("zinc/{name}.smi"), molecules.join("\n"));
+    }
+    let script = script("atlas encode");
+    // Once more, with nothing left to do.
+    for _ in 0..2 {
+        let job = submit(&scene, "encode.sh", &script);
+        for task in 0..4 {
+            wait_for_state(&format!("{job}_{task}"), "COMPLETED");
+        }
+    }
+    scene.atlas("encode --check latents").success();
+    let encode = "encode runs/zinc -i zinc/*.smi";
+    scene.atlas(&format!("{encode} --shard 0/1 -o whole")).success();
+    let decode = |folder: &str, parts: usize| {
+        let decode = |part| {
+            let part = format!("{folder}/part-{part:05}-of-{parts:05}.parquet");
+            scene.atlas(&format!("decode runs/zinc -i {part}")).success()
+        };
+        (0..parts).map(decode).collect::<String>()
+    };
+    assert_eq!(decode("latents", 4), decode("whole", 1));
 }
 
 #[test]
