@@ -66,7 +66,7 @@ fn processes(size: usize) -> Vec<(Workers, Arc<Mutex<Vec<usize>>>)> {
             to,
             from,
         };
-        (Workers::new(Arc::new(thread)), sent)
+        (Workers::new(Arc::new(thread)).unwrap(), sent)
     };
     ends.map(process).collect()
 }
@@ -137,14 +137,14 @@ fn inputs(batch: &[&[f32; 3]]) -> CandleResult<Tensor> {
 
 fn examples() -> Vec<[f32; 3]> {
     let example = |number: usize| [0, 1, 2].map(|at| ((number * 7 + at * 5) % 11) as f32 / 11.0);
-    (0..53).map(example).collect()
+    (0..57).map(example).collect()
 }
 
-/// With batches of 10, of which the last has 3.
+/// Nine steps of 19 examples, whose shards have two or more, but not all as many.
 fn run(shards: usize, workers: Workers) -> Run {
     let params = TrainParams {
         epochs: 3,
-        batch: 10,
+        batch: 19,
         shards,
         learning_rate: 0.03,
         warm_up: 3,
@@ -216,7 +216,7 @@ fn any_number_of_processes_trains_the_same_model_to_the_bit() {
     let mut digests = Vec::new();
     for shards in [1, 4, 8] {
         let alone = trained(&run(shards, Workers::default()));
-        assert_eq!(alone.1.len(), 18);
+        assert_eq!(alone.1.len(), 9);
         for size in [1, 2, 4, 8].into_iter().filter(|size| *size <= shards) {
             let results = in_processes(size, |workers| trained(&run(shards, workers)));
             for result in results {
@@ -238,12 +238,12 @@ fn a_run_goes_on_with_another_number_of_processes() {
         let stopped = in_processes(first, |workers| {
             let stops = workers.rank() == first - 1;
             let mut notes = Notes {
-                stop_after: stops.then_some(8),
+                stop_after: stops.then_some(5),
                 ..Default::default()
             };
             let (mut model, run) = (model(), run(4, workers));
             let outcome = train(&mut model, &examples(), &run, &mut notes).unwrap();
-            assert_eq!((outcome.steps, outcome.stopped), (8, Stopped::Interrupted));
+            assert_eq!((outcome.steps, outcome.stopped), (5, Stopped::Interrupted));
             assert_eq!(notes.stopped_by_others, usize::from(!stops));
             (model.snapshot().unwrap(), notes.checkpoint.unwrap())
         });
@@ -290,24 +290,23 @@ impl Objective for Plain {
     }
 }
 
+/// What is told of the steps of a model without noise, in batches of 10 of which the last has 7.
+fn plain_steps(shards: usize, workers: Workers) -> Vec<StepNumbers> {
+    let mut notes = Notes::default();
+    let params = PlainParams::default();
+    let mut model = Plain::create_with(params, CreateOptions::new().seed(2)).unwrap();
+    let mut run = run(shards, workers);
+    run.params.batch = 10;
+    train(&mut model, &examples(), &run, &mut notes).unwrap();
+    notes.steps
+}
+
 #[test]
 fn the_shards_of_a_batch_add_up_to_the_batch() {
     let norms = |shards| {
-        let mut notes = Notes::default();
-        let params = PlainParams::default();
-        let mut model = Plain::create_with(params, CreateOptions::new().seed(2)).unwrap();
-        train(
-            &mut model,
-            &examples(),
-            &run(shards, Workers::default()),
-            &mut notes,
-        )
-        .unwrap();
-        let numbers = notes
-            .steps
-            .into_iter()
-            .map(|(_, loss, _, norm)| [loss, norm]);
-        numbers.flatten().map(f64::from_bits).collect::<Vec<_>>()
+        let steps = plain_steps(shards, Workers::default()).into_iter();
+        let numbers = steps.flat_map(|(_, loss, _, norm)| [loss, norm]);
+        numbers.map(f64::from_bits).collect::<Vec<_>>()
     };
     let whole = norms(1);
     for shards in [2, 4, 16] {
@@ -323,9 +322,33 @@ fn the_shards_of_a_batch_add_up_to_the_batch() {
 }
 
 #[test]
+fn a_batch_may_have_fewer_examples_than_shards() {
+    let alone = plain_steps(16, Workers::default());
+    for size in [2, 4, 8, 16] {
+        for steps in in_processes(size, |workers| plain_steps(16, workers)) {
+            assert_eq!(steps, alone, "{size} processes");
+        }
+    }
+}
+
+#[test]
+fn a_running_variance_that_is_none_ends_training() {
+    for (shards, batch) in [(4, 7), (1, 1)] {
+        let mut run = run(shards, Workers::default());
+        run.params.batch = batch;
+        let error = train(&mut model(), &examples(), &run, &mut ()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("the buffer net/norm.running_var is not finite"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_process_sends_less_than_two_gradients_a_step_however_many_there_are() {
     for size in [2, 4, 8] {
-        let steps = 18;
+        let steps = 19;
         let sent = thread::scope(|scope| {
             let threads = processes(size).into_iter().map(|(workers, sent)| {
                 scope.spawn(move || {
@@ -337,6 +360,7 @@ fn a_process_sends_less_than_two_gradients_a_step_however_many_there_are() {
                     // What is compared at the beginning and after an epoch does not count.
                     run.params.epochs = 1;
                     run.params.batch = 3;
+
                     train(&mut model, &examples(), &run, &mut notes).unwrap();
                     assert_eq!(notes.steps.len(), steps);
                     sent.lock().unwrap().clone()
@@ -375,7 +399,7 @@ fn counts_in_integers_are_those_of_one_shard() {
         .unwrap();
         model.net.evaluations.to_vec1::<i64>().unwrap()
     };
-    assert_eq!([evaluations(1), evaluations(4)], [[18], [18]]);
+    assert_eq!([evaluations(1), evaluations(4)], [[9], [9]]);
 }
 
 /// Examples of which it is noted who reads them.
@@ -433,7 +457,7 @@ fn processes_that_differ_are_told_in_what() {
     type Change = fn(&mut Model<Noisy>, &mut Vec<[f32; 3]>, &mut Run);
     let changes: [(&str, Change); 4] = [
         ("the run: ", |_, _, run| run.seed = 10),
-        ("the run, the examples: ", |_, data, _| data.truncate(52)),
+        ("the run, the examples: ", |_, data, _| data.truncate(56)),
         ("the weights: ", |model, _, _| {
             let bias = model.vars()[0].1.clone();
             bias.set(&bias.ones_like().unwrap()).unwrap();
@@ -471,8 +495,16 @@ fn processes_that_cannot_share_the_shards_are_refused() {
         results.into_iter().next().unwrap()
     };
     let text = error(4, 2);
-    assert!(text.contains("4 processes cannot share 2"), "{text}");
-    let text = error(3, 4);
+    assert!(text.contains("4 processes cannot share the 2"), "{text}");
+    let (to, from) = (vec![channel().0; 3], Vec::new());
+    let sent = Arc::default();
+    let three = Workers::new(Arc::new(Thread {
+        rank: 0,
+        sent,
+        to,
+        from,
+    }));
+    let text = three.unwrap_err().to_string();
     assert!(
         text.contains("3 processes: expected a power of two"),
         "{text}"

@@ -128,7 +128,7 @@ pub(super) fn restore(
         differences.push(why.to_owned());
     }
     let mut begun = state["run"].clone();
-    // Parameters that a version of Atlas adds leave a run as it was by default.
+    // A parameter that the checkpoint lacks had its default.
     if let Ok(params) = TrainParams::from_overrides(&begun["params"]) {
         begun["params"] = params.to_json();
     }

@@ -27,7 +27,7 @@ const PANICKED: u8 = 101;
 ///
 /// use atlas_core::train::{Mpi, Run, TrainParams, Workers};
 ///
-/// let workers = Workers::new(Arc::new(Mpi::join()?));
+/// let workers = Workers::new(Arc::new(Mpi::join()?))?;
 /// let params = TrainParams { shards: 8, ..Default::default() };
 /// let run = Run { params, workers, ..Default::default() };
 /// // Every process trains, with `train`; the first alone saves the model.

@@ -35,16 +35,9 @@ impl Sharding {
     /// If the processes cannot share the shards evenly.
     pub(super) fn new(shards: usize, workers: &Workers) -> Result<Self> {
         let (rank, size) = (workers.rank(), workers.size());
-        if !size.is_power_of_two() {
-            return Err(Error::new(format_args!(
-                "{size} processes: expected a power of two, so that they share the work of a batch \
-                 evenly"
-            )));
-        }
         if size > shards {
             return Err(Error::new(format_args!(
-                "{size} processes cannot share {shards} of a batch's shards: `shards` is to be {size} \
-                 or more"
+                "{size} processes cannot share the {shards} shards of a batch"
             )));
         }
         Ok(Self {

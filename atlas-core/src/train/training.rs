@@ -10,6 +10,7 @@ use super::adamw::AdamW;
 use super::batches::Batches;
 use super::checkpoint::{self, CheckpointSummary};
 use super::dataset::Dataset;
+use super::gradients;
 use super::prefetch::{Batch, with_batches};
 use super::progress::Progress;
 use super::report::{Control, EpochReport, Outcome, StepReport, Stopped};
@@ -46,8 +47,8 @@ use crate::tensors::Tensors;
 /// If a parameter is outside its constraint, there is nothing to train or to train on, a weight
 /// is not one of the objective's, the model cannot represent an example, the first step depends on
 /// more than its seed, a variable gets no gradient, processes differ or cannot be reached, or a loss,
-/// a part of it, a gradient or a variable after a step is not finite. The message of the last names
-/// the step, the examples of its batch and the last good checkpoint. The variables are then as the
+/// a part of it, a gradient, a buffer, or a variable after a step is not finite. The message of the
+/// last names the step, the examples of its batch and the last good checkpoint. The variables are then as the
 /// last good step left them, unless the message says that the model is lost: the optimiser had begun
 /// to move them.
 pub fn train<M: ?Sized + AnyModel + Objective<Input: Send>>(
@@ -183,6 +184,7 @@ impl<M: ?Sized> Observer<M> for () {}
 
 /// State of the model that is kept and not optimised.
 struct Buffer {
+    name: String,
     var: Var,
     is_frozen: bool,
 }
@@ -236,6 +238,7 @@ impl<'a> Training<'a> {
             let buffers = network.buffers();
             buffers.map(|(name, var)| Buffer {
                 is_frozen: network.is_tensor_frozen(name),
+                name: format!("{}/{name}", network.name()),
                 var,
             })
         });
@@ -419,6 +422,7 @@ impl<'a> Training<'a> {
         let outcome = sum.and_then(|sum| {
             let sum = sum.over(&self.run.workers)?;
             self.restore_buffers(&sum.buffers, |_| true)?;
+            self.check_buffers()?;
             step::take(
                 sum,
                 &self.vars,
@@ -509,16 +513,29 @@ impl<'a> Training<'a> {
     fn buffers_of(&self, shard: &Shard) -> Result<Vec<Tensor>> {
         let buffers = self.buffers.iter().map(|buffer| {
             let left = buffer.var.as_detached_tensor();
-            let part = if left.dtype().is_float() {
-                left.affine(shard.share, 0.0)?
-            } else if shard.number == 0 {
-                left.copy()?
-            } else {
-                left.zeros_like()?
+            let part = match left.dtype().is_float() {
+                true if shard.share > 0.0 => left.affine(shard.share, 0.0)?,
+                false if shard.number == 0 => left.copy()?,
+                _ => left.zeros_like()?,
             };
             Ok(part)
         });
         buffers.collect()
+    }
+
+    /// A failure unless all buffers are finite.
+    fn check_buffers(&self) -> Result<(), Failure> {
+        for buffer in &self.buffers {
+            let values = buffer.var.as_detached_tensor();
+            if values.dtype().is_float() && !gradients::norm(&[values])?.is_finite() {
+                return Err(Failure::NotFinite(format!(
+                    "the buffer {} is not finite, as the running variance of a batch norm is after a \
+                     batch, or a shard of one, with a single example",
+                    buffer.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The time of process 0 where the run depends on it.

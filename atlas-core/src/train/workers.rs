@@ -23,7 +23,8 @@ pub trait ProcessGroup: Send + Sync {
     /// dtype that `peer` sends at the same time. It is on the device of `tensor`.
     ///
     /// # Errors
-    /// If `peer` cannot be reached, or sends something else.
+    /// If `peer` cannot be reached, or sends something else. An implementation may end the process
+    /// instead, as MPI does.
     fn exchange(&self, peer: usize, tensor: &Tensor) -> Result<Tensor>;
 }
 
@@ -36,8 +37,17 @@ pub struct Workers(Option<Arc<dyn ProcessGroup>>);
 
 impl Workers {
     /// The processes of a group.
-    pub fn new(group: Arc<dyn ProcessGroup>) -> Self {
-        Self(Some(group))
+    ///
+    /// # Errors
+    /// If their number is not a power of two: they could not share the shards of a batch evenly.
+    pub fn new(group: Arc<dyn ProcessGroup>) -> Result<Self> {
+        let size = group.size();
+        if size.is_power_of_two() {
+            return Ok(Self(Some(group)));
+        }
+        Err(Error::new(format_args!(
+            "{size} processes: expected a power of two, so that they share the work of a batch evenly"
+        )))
     }
 
     /// The number of this process, from 0.

@@ -58,7 +58,8 @@ Examples:
   atlas map runs/gru-vae -i in.smi -o map.svg     where molecules are in the latent space
 
 Results go to standard output, messages and progress to standard error. The exit code is 0 for
-success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.";
+success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 138
+after a job is put back into the queue.";
 
 /// Train and use autoencoders of molecules: SMILES in, a latent vector, SMILES out
 ///
@@ -129,6 +130,7 @@ struct CliOfAnyModel {
 /// Wrong usage, `--help` and `--version` end the process at once.
 pub fn main(registry: Registry<dyn MoleculeAutoencoder>) -> ExitCode {
     memory::keep_what_is_freed();
+    slurm::keep_to_processors();
     let registry = &registry;
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args, registry),

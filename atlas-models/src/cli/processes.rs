@@ -4,27 +4,23 @@ use std::env;
 #[cfg(feature = "mpi")]
 use std::{sync::Arc, thread, time::Duration};
 
-#[cfg(feature = "mpi")]
-use atlas_core::train::Mpi;
 use atlas_core::train::Workers;
+#[cfg(feature = "mpi")]
+use atlas_core::train::{Mpi, ProcessGroup};
 
 use crate::cli::failure::{Failure, Result};
 use crate::cli::slurm;
-use crate::cli::terminal::output;
+#[cfg(feature = "mpi")]
+use crate::cli::terminal::{interrupt, output};
 
-/// What launchers of MPI's processes set to their number: Open MPI, MPICH and Slurm's own.
-const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", slurm::STEP_TASKS];
-/// What is set where MPI's processes were started together, though it may be one.
+/// What launchers of MPI's processes set to their number: Open MPI's, and MPICH's and Slurm's own.
+const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+/// What `srun --mpi=pmix` sets for processes that MPI can connect.
 #[cfg(feature = "mpi")]
-const OF_LAUNCHERS: [&str; 4] = [
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "PMIX_RANK",
-    slurm::STEP_TASKS,
-];
-/// Time in which process 0 says what went wrong in all of them.
+const PMIX: &str = "PMIX_RANK";
+/// Time in which a process says what those after it have found, too.
 #[cfg(feature = "mpi")]
-const FIRST_SPEAKS: Duration = Duration::from_secs(2);
+const EARLIER_SPEAKS: Duration = Duration::from_secs(2);
 
 /// The processes that a command runs in. All are told to leave MPI when this is dropped.
 pub struct Processes {
@@ -40,17 +36,11 @@ impl Processes {
     /// # Errors
     /// If they cannot be reached, or are not of one build of this program.
     pub fn join() -> Result<Self> {
-        let started = SIZES
-            .iter()
-            .filter_map(|name| env::var(name).ok()?.parse().ok());
-        let started: usize = started.max().unwrap_or(1);
-        let processes = Self::connect(started)?;
-        let workers = &processes.workers;
-        if workers.size() == 1 {
+        let mut sizes = SIZES.iter().chain([&slurm::STEP_TASKS]);
+        let started = sizes.find_map(|name| env::var(name).ok()?.parse().ok());
+        let processes = Self::connect(started.unwrap_or(1))?;
+        if processes.workers.size() == 1 {
             slurm::warn_of_unused_srun();
-        }
-        if workers.rank() > 0 {
-            output::be_silent(format!("process {} of {}", workers.rank(), workers.size()));
         }
         let same = processes.check_same_program();
         processes.or_end_all(same)?;
@@ -72,21 +62,40 @@ impl Processes {
 
     #[cfg(feature = "mpi")]
     fn connect(started: usize) -> Result<Self> {
-        if OF_LAUNCHERS.iter().all(|name| env::var_os(name).is_none()) {
+        let unconnected = |size: usize| {
+            Failure::new(format_args!(
+                "{started} processes were started, and MPI connects {size} of them: `mpirun`, or `srun \
+                 --mpi=pmix`, starts processes that it connects"
+            ))
+        };
+        let mut launched = SIZES.iter().chain([&PMIX]);
+        // Without a launcher, MPI ends a program that it finds in a job of Slurm.
+        if !launched.any(|name| env::var_os(name).is_some()) {
+            if started > 1 {
+                return Err(unconnected(1));
+            }
             return Ok(Self {
                 workers: Workers::default(),
                 mpi: None,
             });
         }
         let mpi = Arc::new(Mpi::join()?);
-        let workers = Workers::new(mpi.clone());
-        if workers.size() < started {
-            return Err(Failure::new(format_args!(
-                "{started} processes were started, and MPI connects {}: `srun --mpi=pmix` or `mpirun` \
-                 starts processes that it connects",
-                workers.size()
-            )));
+        let (rank, size) = (mpi.rank(), mpi.size());
+        if rank > 0 {
+            output::be_silent(format!("process {rank} of {size}"));
         }
+        let of_signals = Arc::downgrade(&mpi);
+        interrupt::end_by(move |exit_code| {
+            if let Some(mpi) = of_signals.upgrade().filter(|mpi| mpi.size() > 1) {
+                mpi.abort(exit_code);
+            }
+        });
+        let workers = if size < started {
+            Err(unconnected(size))
+        } else {
+            Workers::new(mpi.clone()).map_err(Failure::from)
+        };
+        let workers = workers.unwrap_or_else(|failure| end_all(&mpi, failure));
         Ok(Self {
             workers,
             mpi: Some(mpi),
@@ -122,13 +131,16 @@ impl Processes {
     pub fn or_end_all<T>(&self, result: Result<T>) -> Result<T> {
         #[cfg(feature = "mpi")]
         if let Some(mpi) = self.mpi.as_ref().filter(|_| self.workers.size() > 1) {
-            return Ok(result.unwrap_or_else(|failure| {
-                if self.workers.rank() > 0 {
-                    thread::sleep(FIRST_SPEAKS);
-                }
-                mpi.abort(failure.report())
-            }));
+            return Ok(result.unwrap_or_else(|failure| end_all(mpi, failure)));
         }
         result
     }
+}
+
+/// Says why this process failed, and ends all. What several have found, one says.
+#[cfg(feature = "mpi")]
+fn end_all(mpi: &Mpi, failure: Failure) -> ! {
+    let earlier = u32::try_from(mpi.rank().min(4)).unwrap_or(4);
+    thread::sleep(EARLIER_SPEAKS * earlier);
+    mpi.abort(failure.report())
 }

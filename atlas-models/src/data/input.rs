@@ -111,7 +111,12 @@ impl Input {
         }
         let wrong = |why: &dyn std::fmt::Display| Error::new(format_args!("{text}: {why}"));
         let mut paths = Vec::new();
-        for path in glob::glob(&text).map_err(|error| wrong(&error))? {
+        // As in a shell, `*` leaves out files that are hidden, such as unfinished ones.
+        let options = glob::MatchOptions {
+            require_literal_leading_dot: true,
+            ..Default::default()
+        };
+        for path in glob::glob_with(&text, options).map_err(|error| wrong(&error))? {
             let path = path.map_err(|error| wrong(&error))?;
             if !path.is_dir() {
                 paths.push(path);

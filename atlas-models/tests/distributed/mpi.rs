@@ -61,7 +61,7 @@ fn processes_that_cannot_train_together_are_refused_with_one_message() {
         (
             4,
             format!("train {tiny} --out b --train-set shards=2"),
-            "4 processes cannot share 2",
+            "4 processes cannot share the 2 shards of a batch",
         ),
         (2, "train --data - --out b".to_owned(), "standard input"),
         (
@@ -74,7 +74,8 @@ fn processes_that_cannot_train_together_are_refused_with_one_message() {
         assert_ne!(output.code, Some(0), "{output:?}");
         assert!(output.stderr.contains(expected), "{output:?}");
         assert_eq!(output.stderr.matches("error: ").count(), 1, "{output:?}");
-        assert!(!scene.path("b").exists());
+        assert!(!output.stderr.contains("panicked"), "{output:?}");
+        assert!(!scene.path("b.run").exists());
     }
 }
 

@@ -157,11 +157,15 @@ fn an_array_of_jobs_encodes_what_one_process_does() {
     }
     scene.atlas("encode --check latents").success();
     let encode = "encode runs/zinc -i zinc/*.smi";
-    scene.atlas(&format!("{encode} --shard 0/1 -o whole")).success();
+    scene
+        .atlas(&format!("{encode} --shard 0/1 -o whole"))
+        .success();
     let decode = |folder: &str, parts: usize| {
         let decode = |part| {
             let part = format!("{folder}/part-{part:05}-of-{parts:05}.parquet");
-            scene.atlas(&format!("decode runs/zinc -i {part}")).success()
+            scene
+                .atlas(&format!("decode runs/zinc -i {part}"))
+                .success()
         };
         (0..parts).map(decode).collect::<String>()
     };
@@ -185,6 +189,35 @@ fn a_job_that_does_not_use_srun_is_told_so_and_an_interactive_one_is_left_alone(
         let said = String::from_utf8(scene.read(&format!("{job}.out"))).unwrap();
         assert_eq!(said.contains("`srun` was not used"), is_told, "{said}");
     }
+}
+
+#[test]
+fn processes_that_slurm_does_not_connect_do_not_each_train_alone() {
+    if !is_running() {
+        return;
+    }
+    let scene = Scene::new();
+    let tasks = |tasks: usize, more: &str| {
+        let train = format!("train {} --out b-{tasks} {more}", Scene::TINY);
+        let arguments = format!("--mpi=none --overcommit -n {tasks} {ATLAS} {train}");
+        scene.run(std::path::Path::new("srun"), &arguments, "")
+    };
+    let output = tasks(2, "");
+    assert_ne!(output.code, Some(0), "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("2 processes were started, and MPI connects 1"),
+        "{output:?}"
+    );
+    assert!(!scene.path("b-2.run").exists());
+    tasks(1, "").success();
+    // Only the script of a batch job can be run again.
+    let output = tasks(1, "--resume --requeue");
+    assert!(
+        output.stderr.contains("--requeue: this is no batch job"),
+        "{output:?}"
+    );
 }
 
 #[test]

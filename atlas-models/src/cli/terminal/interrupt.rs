@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -21,6 +21,8 @@ static REQUESTED: AtomicI32 = AtomicI32::new(0);
 
 /// Whether nothing can be lost, so that the first signal ends the process.
 static IS_WAITING: AtomicBool = AtomicBool::new(false);
+/// Ends the process, and those that would wait for it.
+static END: OnceLock<Box<dyn Fn(u8) + Send + Sync>> = OnceLock::new();
 /// Files that are not complete.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
@@ -33,6 +35,12 @@ pub fn set_waiting(is_waiting: bool) {
 pub fn remember_unfinished(path: &Path) {
     let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     files.push(path.to_owned());
+}
+
+/// Where a signal ends the process at once, `end` is called first, with the exit code.
+#[cfg(feature = "mpi")]
+pub fn end_by(end: impl Fn(u8) + Send + Sync + 'static) {
+    END.get_or_init(|| Box::new(end));
 }
 
 /// From here on the first Ctrl-C, SIGTERM or SIGHUP shows `message` and is for [`is_requested`] to
@@ -96,7 +104,11 @@ fn end(signal: i32) {
         // One that is complete has another name.
         let _ = fs::remove_file(file);
     }
-    process::exit(i32::from(code_of(signal)));
+    let exit_code = code_of(signal);
+    if let Some(end) = END.get() {
+        end(exit_code);
+    }
+    process::exit(i32::from(exit_code));
 }
 
 /// Whether a signal asks to stop.
@@ -110,7 +122,7 @@ pub fn is_for_requeue() -> bool {
 }
 
 /// The exit code after the signal that came, as shells have it: 130 after Ctrl-C, 143 after
-/// SIGTERM, 129 after SIGHUP.
+/// SIGTERM, 129 after SIGHUP, 138 after a SIGUSR1 that put the job back into the queue.
 pub fn exit_code() -> u8 {
     code_of(REQUESTED.load(Ordering::SeqCst))
 }

@@ -42,6 +42,7 @@ fn write(text: &str) -> Result {
 static SILENT: OnceLock<String> = OnceLock::new();
 
 /// From here on errors alone are said, as those of `process`.
+#[cfg(feature = "mpi")]
 pub fn be_silent(process: String) {
     SILENT.get_or_init(|| process);
 }

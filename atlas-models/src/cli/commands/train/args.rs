@@ -32,7 +32,7 @@ longer run, so that a learning rate that has fallen rises again. Without a check
 error, and --resume=or-start begins a run: a script that is started again and again says that.
 A run that has not ended is only replaced with --restart. The exit code after Ctrl-C is 130, after
 SIGTERM 143, after SIGHUP 129; a signal that is ignored at the start, as by nohup, stays ignored.
-SIGUSR1 makes a checkpoint, and training goes on, unless --requeue is given.
+SIGUSR1 makes a checkpoint, and training goes on; with --requeue the exit code is 138.
 
 Several processes train one model, to the bit the same whatever their number, where `mpirun -n 4` or
 `srun` starts the command: they share the shards of each batch, `--train-set shards=4`.";

@@ -31,6 +31,17 @@ pub use args::Args;
 pub use run_folder::RunFolder;
 
 pub fn run(args: &Args, models: &Models) -> Result {
+    let job = args.requeue.then(slurm::job_to_requeue).transpose()?;
+    let result = run_once(args, models);
+    if let (Err(Failure::Interrupted(_)), Some(job)) = (&result, &job)
+        && interrupt::is_for_requeue()
+    {
+        slurm::requeue(job)?;
+    }
+    result
+}
+
+fn run_once(args: &Args, models: &Models) -> Result {
     // The molecules are read, too, until a signal comes.
     interrupt::watch("stopping after this step")?;
     let checkpoint_requested = interrupt::watch_for_checkpoint_requests()?;
@@ -57,13 +68,6 @@ pub fn run(args: &Args, models: &Models) -> Result {
     });
     let outcome = processes.or_end_all(outcome.map_err(Failure::from))?;
     let Some(saved) = saved.filter(|_| outcome.stopped != Stopped::Interrupted) else {
-        if let Some(job) = plan
-            .requeued
-            .as_ref()
-            .filter(|_| interrupt::is_for_requeue())
-        {
-            slurm::requeue(job)?;
-        }
         return Err(Failure::Interrupted(interrupted(&plan, &outcome, saved)));
     };
     // The run may have ended before, and its bundle may have been removed since.
@@ -88,7 +92,7 @@ fn follow(args: &Args, models: &Models, workers: &Workers) -> Result {
     // The first process has made its checkpoint.
     workers.any(false)?;
     let (plan, mut model) = Plan::new(args, models, workers)?;
-    train_planned(&plan, &mut *model, &mut Follower)?;
+    train_planned(&plan, &mut *model, &mut Follower(&plan))?;
     Ok(())
 }
 

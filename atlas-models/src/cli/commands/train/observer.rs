@@ -105,6 +105,8 @@ pub struct TrainingObserver<'a> {
     checkpoint: Option<(u64, Duration)>,
     /// Whether SIGUSR1 has asked for a checkpoint.
     checkpoint_requested: Arc<AtomicBool>,
+    /// Whether the job is put back into its queue after that.
+    requeues: bool,
     bar: ProgressBar,
     smooth: SmoothLoss,
 }
@@ -113,15 +115,19 @@ pub struct TrainingObserver<'a> {
 type Model = dyn MoleculeAutoencoder;
 
 /// What another process than the first tells of training: whether a signal came.
-pub struct Follower;
+pub struct Follower<'a>(pub &'a Plan);
 
-impl Observer<Model> for Follower {
+impl Observer<Model> for Follower<'_> {
     fn on_step(&mut self, _: &mut Model, _: &StepReport, _: &Training<'_>) -> Result<Control> {
         Ok(control())
     }
 
     fn on_epoch(&mut self, _: &mut Model, _: &EpochReport, _: &Training<'_>) -> Result<Control> {
         Ok(control())
+    }
+
+    fn last_checkpoint(&self) -> Option<String> {
+        Some(self.0.folder.checkpoint().display().to_string())
     }
 }
 
@@ -145,6 +151,7 @@ impl<'a> TrainingObserver<'a> {
             events: None,
             checkpoint: None,
             checkpoint_requested,
+            requeues: args.requeue,
             bar: progress::share(),
             smooth: SmoothLoss::default(),
         }
@@ -176,6 +183,15 @@ impl<'a> TrainingObserver<'a> {
         snapshot.save(self.plan.folder.checkpoint())?;
         self.checkpoint = Some((step, elapsed));
         Ok(())
+    }
+
+    /// Whether SIGUSR1 has asked for a checkpoint since this was called last.
+    fn take_request(&self) -> bool {
+        let is_requested = self.checkpoint_requested.swap(false, Ordering::SeqCst);
+        if is_requested && self.requeues {
+            interrupt::stop_for_requeue();
+        }
+        is_requested
     }
 
     fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<HeldOutScores>> {
@@ -280,10 +296,7 @@ impl Observer<Model> for TrainingObserver<'_> {
             events.scalar(step.step, "gradient_norm", step.gradient_norm)?;
         }
         progress::show_share(&self.bar, step.progress, self.smooth.message(step));
-        let is_requested = self.checkpoint_requested.swap(false, Ordering::SeqCst);
-        if is_requested && self.plan.requeued.is_some() {
-            interrupt::stop_for_requeue();
-        }
+        let is_requested = self.take_request();
         let control = control();
         let last = self
             .checkpoint
@@ -346,6 +359,8 @@ impl Observer<Model> for TrainingObserver<'_> {
         self.draw_curves()?;
         let line = epoch_line(epoch, held_out.as_ref());
         output::say(&line);
+        // The checkpoint of the epoch is the one that was asked for while it was evaluated.
+        self.take_request();
         Ok(control())
     }
 

@@ -20,7 +20,6 @@ use crate::cli::limits;
 use crate::cli::model::default_model;
 use crate::cli::molecules;
 use crate::cli::problems::Problems;
-use crate::cli::slurm;
 use crate::cli::terminal::output;
 use crate::cli::terminal::text::count;
 use crate::cli::training_note::{Data, HeldOut, TrainedOn, of_held_out_blocks};
@@ -59,8 +58,6 @@ pub struct Plan {
     /// What is to be said before training starts.
     pub notes: Vec<String>,
     pub resumed: Option<Resumed>,
-    /// The job of Slurm that is put back into its queue on SIGUSR1.
-    pub requeued: Option<String>,
 }
 
 /// What a resumed run goes on from.
@@ -78,11 +75,9 @@ impl Plan {
     /// Everything that would keep training from starting or from ending well: first what can be
     /// known without the model, then what it takes the model to know.
     pub fn new(args: &Args, models: &Models, workers: &Workers) -> Result<(Self, Model)> {
-        let requeued = args.requeue.then(job_to_requeue).transpose()?;
         check_shared_input(args, workers)?;
         let (mut plan, model) = Self::of_model(args, models, workers)?;
         plan.run.workers = workers.clone();
-        plan.requeued = requeued;
         Ok((plan, model))
     }
 
@@ -158,6 +153,7 @@ impl Plan {
             settings.suggest("shards", workers.size(), args);
         }
         let mut checked = Checked::new(args, &settings, Some(&out), &mut problems);
+        check_processes(&checked.run, workers, &mut problems);
         if args.data.file.is_none()
             && (args.data.rows.is_given() || args.data.weight_column.is_some())
         {
@@ -270,6 +266,7 @@ impl Plan {
         settings.data = args.data.file.clone().or(settings.data);
         let written = (workers.rank() == 0).then_some(&*out);
         let checked = Checked::new(args, &settings, written, &mut problems);
+        check_processes(&checked.run, workers, &mut problems);
         if is_extended {
             check_limits(&progress, &checked.run, &mut problems);
         }
@@ -359,7 +356,6 @@ impl Plan {
             checkpoint_interval: checked.checkpoint_interval,
             notes: notes.into_iter().collect(),
             resumed: None,
-            requeued: None,
             run,
             settings,
             out,
@@ -368,13 +364,16 @@ impl Plan {
     }
 }
 
-/// The job that SIGUSR1 puts back into the queue.
-fn job_to_requeue() -> Result<String> {
-    slurm::batch_job().ok_or_else(|| {
-        usage(Error::new(
-            "--requeue: this is no batch job of Slurm that could be put back into its queue",
-        ))
-    })
+/// Notes if there are more processes than shards.
+fn check_processes(run: &Run, workers: &Workers, problems: &mut Problems) {
+    let (processes, shards) = (workers.size(), run.params.shards);
+    if processes > shards {
+        problems.add(format_args!(
+            "{processes} processes cannot share the {} of a batch; `--train-set shards={processes}` begins \
+             a run that they can",
+            count(shards, "shard")
+        ));
+    }
 }
 
 /// An error unless every process can read the molecules.

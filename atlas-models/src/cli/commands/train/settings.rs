@@ -171,7 +171,7 @@ impl Settings {
 
     /// The run that training is told of.
     pub fn run(&self, problems: &mut Problems) -> Run {
-        // A parameter that a checkpoint of an earlier version lacks has its default.
+        // A parameter that a checkpoint lacks had its default.
         let params = TrainParams::from_overrides(&self.train).unwrap_or_else(|error| {
             problems.note(None, &error);
             TrainParams::default()
