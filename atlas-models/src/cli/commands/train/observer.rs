@@ -194,6 +194,16 @@ impl<'a> TrainingObserver<'a> {
         is_requested
     }
 
+    /// Says that the checkpoint is there that was asked for.
+    fn say_checkpoint(&self, step: u64) {
+        let path = self.plan.folder.checkpoint();
+        let step = grouped(usize::try_from(step).unwrap_or(usize::MAX));
+        output::say(&format_args!(
+            "SIGUSR1: {} holds step {step}",
+            path.display()
+        ));
+    }
+
     fn evaluate(&self, model: &Model, is_last: bool) -> Result<Option<HeldOutScores>> {
         let limit = if is_last { usize::MAX } else { SAMPLE };
         let molecules = self.plan.held_out.first(limit);
@@ -306,12 +316,7 @@ impl Observer<Model> for TrainingObserver<'_> {
             self.save_checkpoint(model, training, step.step, step.elapsed)?;
         }
         if is_requested {
-            let path = self.plan.folder.checkpoint();
-            output::say(&format_args!(
-                "SIGUSR1: {} holds step {}",
-                path.display(),
-                grouped(usize::try_from(step.step).unwrap_or(usize::MAX))
-            ));
+            self.say_checkpoint(step.step);
         }
         Ok(control)
     }
@@ -359,8 +364,9 @@ impl Observer<Model> for TrainingObserver<'_> {
         self.draw_curves()?;
         let line = epoch_line(epoch, held_out.as_ref());
         output::say(&line);
-        // The checkpoint of the epoch is the one that was asked for while it was evaluated.
-        self.take_request();
+        if self.take_request() {
+            self.say_checkpoint(epoch.steps);
+        }
         Ok(control())
     }
 
