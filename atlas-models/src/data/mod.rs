@@ -2,7 +2,8 @@
 //!
 //! [`Rows`] reads files of molecules row by row; [`Input`] names the files, or a [`Shard`]'s share of
 //! them. [`Molecules`] holds all of them, split into a part to train on and a part to evaluate on;
-//! they may outgrow memory. [`MoleculeStream`] checks them and gives them once, in memory that does
+//! they may outgrow memory, and [`SharedMolecules`] are those that
+//! another process has read. [`MoleculeStream`] checks them and gives them once, in memory that does
 //! not grow with their number. [`LatentReader`] and [`LatentWriter`] read and write latents row by
 //! row.
 
@@ -23,7 +24,7 @@ pub use known::{KnownMolecules, MoleculeKey};
 #[cfg(feature = "parquet")]
 pub use latents::LatentFile;
 pub use latents::{LatentFormat, LatentLayout, LatentReader, LatentRows, LatentType, LatentWriter};
-pub use molecules::{BUILT_IN, HELD_OUT_BLOCKS, Molecules, Split, TokensInUse};
+pub use molecules::{BUILT_IN, HELD_OUT_BLOCKS, Molecules, SharedMolecules, Split, TokensInUse};
 pub use rows::{Column, Record, RowOptions, Rows, SkippedRow, SkippedRows};
 pub use shard::Shard;
 pub use source::Progress;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use atlas_core::{Error, Result};
 
@@ -110,6 +110,15 @@ enum Stored {
 }
 
 impl TextStore {
+    /// The texts that a file at `path` begins with.
+    pub(super) fn in_file(file: File, ends: Vec<u64>, path: &Path) -> Self {
+        Self {
+            ends,
+            texts: Stored::InFile(file),
+            folder: path.to_owned(),
+        }
+    }
+
     /// The text at `index`, which is read into `bytes`.
     pub(super) fn read<'a>(&self, index: usize, bytes: &'a mut Vec<u8>) -> Result<&'a str> {
         let begin = index.checked_sub(1).map_or(0, |before| self.ends[before]);
@@ -131,8 +140,6 @@ impl TextStore {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn store(max_bytes: usize, folder: &Path) -> TextStore {

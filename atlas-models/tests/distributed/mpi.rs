@@ -50,6 +50,38 @@ fn a_run_that_says_no_shards_gets_one_for_each_process() {
 }
 
 #[test]
+fn one_process_alone_reads_the_molecules() {
+    if !is_there("mpirun") {
+        return;
+    }
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("elsewhere")).unwrap();
+    let whole = digest(scene.atlas(&training("whole")));
+    // The others have no file of this name.
+    let out = scene.path("run");
+    let train = training(out.to_str().unwrap());
+    let arguments = format!(
+        "{} {ATLAS} {train} : -n 3 --wdir elsewhere {ATLAS} {train}",
+        mpirun(1)
+    );
+    assert_eq!(
+        digest(scene.run(std::path::Path::new("mpirun"), &arguments, "")),
+        whole
+    );
+    // `mpirun` passes standard input to the first.
+    let train = training("of-input").replace("--data tiny.smi", "--data -");
+    let arguments = format!("{} {ATLAS} {train}", mpirun(2));
+    let input = String::from_utf8(scene.read("tiny.smi")).unwrap();
+    assert_eq!(
+        digest(scene.run(std::path::Path::new("mpirun"), &arguments, &input)),
+        whole
+    );
+    let left = std::fs::read_dir(scene.path("run.run")).unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name());
+    assert!(left.all(|name| name != "shared-molecules"));
+}
+
+#[test]
 fn processes_that_cannot_train_together_are_refused_with_one_message() {
     if !is_there("mpirun") {
         return;
@@ -63,7 +95,6 @@ fn processes_that_cannot_train_together_are_refused_with_one_message() {
             format!("train {tiny} --out b --train-set shards=2"),
             "4 processes cannot share the 2 shards of a batch",
         ),
-        (2, "train --data - --out b".to_owned(), "standard input"),
         (
             2,
             format!("train {tiny} --out b --train-set shards=6"),

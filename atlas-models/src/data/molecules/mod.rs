@@ -2,6 +2,7 @@
 //! train on.
 
 pub(super) mod reading;
+mod shared;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,8 @@ use super::known::{KnownMolecules, MoleculeKey};
 use super::rows::{Record, SkippedRow, SkippedRows};
 use super::text_store::TextStore;
 use crate::chem::{Notation, Smiles, Spelling, Standardise, Vocabulary};
+
+pub use shared::SharedMolecules;
 
 /// Rows that are understood together, on every processor.
 const CHUNK: usize = 1 << 13;

@@ -251,3 +251,61 @@ fn the_digest_is_of_the_molecules_alone() {
         blake3::hash(b"CCO\nC\n").to_hex().as_str()
     );
 }
+
+#[test]
+fn what_another_process_reads_is_what_was_shared_or_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shared");
+    let table = "smiles,count\nCCO,1\nc1ccccc1,2.5\nCCN,3\nCCBr,4\nCO,5\n";
+    for (text, options) in [
+        (TEXT, RowOptions::default()),
+        (
+            table,
+            RowOptions {
+                weight_column: Some("count".parse().unwrap()),
+                ..Default::default()
+            },
+        ),
+    ] {
+        let rows = Rows::new(Cursor::new(text.to_owned()), "test.csv", options).unwrap();
+        let mut molecules = Molecules::from_rows(rows, limit(1 << 20)).unwrap();
+        let spellings = [Spelling::AsGiven];
+        let tokens = molecules.tokens(Notation::Atoms, &spellings).unwrap();
+        molecules
+            .keep_representable(&model(tokens.vocabulary))
+            .unwrap();
+        let training = molecules.split(1, 3).unwrap().training;
+        SharedMolecules::write(&training, &path).unwrap();
+        let shared = SharedMolecules::open(&path).unwrap();
+        let count = training.len() as u32;
+        let backwards: Vec<u32> = (0..count).rev().collect();
+        assert_eq!(shared.len(), training.len());
+        assert_eq!(
+            shared.read(&backwards).unwrap(),
+            training.read(&backwards).unwrap()
+        );
+        let names = |data: &dyn Dataset<Smiles>| {
+            backwards
+                .iter()
+                .map(|&index| data.name(index))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&shared), names(&training));
+        assert_eq!(shared.weights().unwrap(), training.weights().unwrap());
+        let none = |_: &Smiles| -> Result<usize> { unreachable!() };
+        assert_eq!(shared.sizes(&none).unwrap(), training.sizes(&none).unwrap());
+
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let error = SharedMolecules::open(&path).map(|_| ()).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("no whole file of molecules to train on")
+            );
+        }
+    }
+    // Nothing unfinished is left beside it.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

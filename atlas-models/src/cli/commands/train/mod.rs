@@ -2,6 +2,7 @@
 
 mod args;
 mod budget;
+mod follower;
 mod metrics_file;
 mod observer;
 mod parameters;
@@ -12,6 +13,7 @@ mod tensorboard;
 
 use serde_json::{Value, json};
 
+use crate::chem::Smiles;
 use crate::cli::Models;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::prior;
@@ -22,9 +24,9 @@ use crate::cli::terminal::values::path_json;
 use crate::cli::terminal::{interrupt, output};
 use crate::cli::training_note::{headline, molecules_of, scores_json};
 use crate::models::{COMPONENTS, MoleculeAutoencoder, PRIOR};
-use atlas_core::Bundle;
-use atlas_core::train::{self, Observer, Outcome, Stopped, Workers};
-use observer::{Follower, SavedEpoch, TrainingObserver};
+use atlas_core::train::{self, Dataset, Observer, Outcome, Run, Stopped};
+use atlas_core::{Bundle, Checkpoint};
+use observer::{SavedEpoch, TrainingObserver};
 use plan::Plan;
 
 pub use args::Args;
@@ -48,7 +50,7 @@ fn run_once(args: &Args, models: &Models) -> Result {
     let processes = Processes::join()?;
     let workers = processes.workers();
     if workers.rank() > 0 {
-        return processes.or_end_all(follow(args, models, workers));
+        return processes.or_end_all(follower::run(args, models, workers));
     }
     let (plan, mut model) = processes.or_end_all(Plan::new(args, models, workers))?;
     let remembered = RunFolder::training_molecules(&plan.out);
@@ -56,7 +58,15 @@ fn run_once(args: &Args, models: &Models) -> Result {
     processes.or_end_all(saved.map_err(Failure::from))?;
     announce(&plan, &*model);
     let mut observer = TrainingObserver::new(&plan, args, checkpoint_requested);
-    let outcome = train_planned(&plan, &mut *model, &mut observer);
+    let resumed = plan.resumed.as_ref();
+    let resumed = resumed.map(|resumed| (&resumed.checkpoint, resumed.is_extended));
+    let outcome = go_on(
+        &mut *model,
+        &plan.training,
+        &plan.run,
+        resumed,
+        &mut observer,
+    );
     let saved = observer.saved();
     drop(observer);
     let bundle = plan.out.display();
@@ -86,32 +96,19 @@ fn run_once(args: &Args, models: &Models) -> Result {
     output::print(&format!("{bundle}: {held_out}\n"))
 }
 
-/// What another process than the first does: it computes its shards, from the checkpoint that the
-/// first has made, and writes nothing.
-fn follow(args: &Args, models: &Models, workers: &Workers) -> Result {
-    // The first process has made its checkpoint.
-    workers.any(false)?;
-    let (plan, mut model) = Plan::new(args, models, workers)?;
-    train_planned(&plan, &mut *model, &mut Follower(&plan))?;
-    Ok(())
-}
-
-/// Trains as planned: from the beginning, or from a checkpoint.
-fn train_planned(
-    plan: &Plan,
+/// Trains from the beginning, or goes on from a checkpoint, to other limits if they were extended.
+fn go_on(
     model: &mut (dyn MoleculeAutoencoder + 'static),
+    data: &dyn Dataset<Smiles>,
+    run: &Run,
+    resumed: Option<(&Checkpoint, bool)>,
     observer: &mut dyn Observer<dyn MoleculeAutoencoder>,
 ) -> atlas_core::Result<Outcome> {
-    let (data, run) = (&plan.training, &plan.run);
-    let Some(resumed) = &plan.resumed else {
-        return train::train(model, data, run, observer);
-    };
-    let go_on = if resumed.is_extended {
-        train::extend
-    } else {
-        train::resume
-    };
-    go_on(model, data, run, &resumed.checkpoint, observer)
+    match resumed {
+        None => train::train(model, data, run, observer),
+        Some((checkpoint, false)) => train::resume(model, data, run, checkpoint, observer),
+        Some((checkpoint, true)) => train::extend(model, data, run, checkpoint, observer),
+    }
 }
 
 /// Fits the prior to what was trained on, if the model has one that can be.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Args;
 use super::metrics_file::MetricsFile;
 use super::plan::Plan;
+use super::run_folder::RunFolder;
 use super::settings::Settings;
 use super::tensorboard::EventFile;
 use crate::cli::drawing::curves;
@@ -21,6 +22,7 @@ use crate::cli::output_file::OutputFile;
 use crate::cli::terminal::text::{clock, grouped, percent, short};
 use crate::cli::terminal::{interrupt, output, progress};
 use crate::cli::training_note::{TRAINING, TrainedOn, TrainingNote, scores_json};
+use crate::data::SharedMolecules;
 use crate::metrics::{Reconstruction, reconstruction};
 use crate::models::MoleculeAutoencoder;
 use atlas_core::train::{
@@ -114,25 +116,8 @@ pub struct TrainingObserver<'a> {
 /// What is trained: whichever model the registry gave.
 type Model = dyn MoleculeAutoencoder;
 
-/// What another process than the first tells of training: whether a signal came.
-pub struct Follower<'a>(pub &'a Plan);
-
-impl Observer<Model> for Follower<'_> {
-    fn on_step(&mut self, _: &mut Model, _: &StepReport, _: &Training<'_>) -> Result<Control> {
-        Ok(control())
-    }
-
-    fn on_epoch(&mut self, _: &mut Model, _: &EpochReport, _: &Training<'_>) -> Result<Control> {
-        Ok(control())
-    }
-
-    fn last_checkpoint(&self) -> Option<String> {
-        Some(self.0.folder.checkpoint().display().to_string())
-    }
-}
-
 /// Whether training goes on.
-fn control() -> Control {
+pub fn control() -> Control {
     if interrupt::is_requested() {
         Control::Stop
     } else {
@@ -183,6 +168,20 @@ impl<'a> TrainingObserver<'a> {
         snapshot.save(self.plan.folder.checkpoint())?;
         self.checkpoint = Some((step, elapsed));
         Ok(())
+    }
+
+    /// Lets the other processes read the checkpoint and the molecules to train on.
+    fn share(&self) -> Result<()> {
+        let workers = &self.plan.run.workers;
+        if workers.size() == 1 {
+            return Ok(());
+        }
+        let path = RunFolder::shared_molecules_in(self.plan.folder.path());
+        SharedMolecules::write(&self.plan.training, &path)?;
+        // They begin to read, and have opened all of it.
+        workers.any(false)?;
+        workers.any(false)?;
+        fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))
     }
 
     /// Whether SIGUSR1 has asked for a checkpoint since this was called last.
@@ -283,9 +282,7 @@ impl Observer<Model> for TrainingObserver<'_> {
         // Measurements that another run left are cut off only once its checkpoint is replaced.
         let metrics = MetricsFile::open(self.plan.folder.metrics(), self.state.metrics_bytes)?;
         self.metrics = Some(metrics);
-        // The other processes go on from the checkpoint.
-        self.plan.run.workers.any(false)?;
-        Ok(())
+        self.share()
     }
 
     fn on_step(

@@ -31,7 +31,7 @@ use atlas_core::train::{CheckpointSummary, Run, Workers};
 const HELD_OUT: usize = 1000;
 
 /// What the problems of a plan prevent.
-const PREVENTED: &str = "nothing was trained";
+pub const PREVENTED: &str = "nothing was trained";
 
 /// What is trained: whichever model the registry gives.
 type Model = Box<dyn MoleculeAutoencoder>;
@@ -75,22 +75,14 @@ impl Plan {
     /// Everything that would keep training from starting or from ending well: first what can be
     /// known without the model, then what it takes the model to know.
     pub fn new(args: &Args, models: &Models, workers: &Workers) -> Result<(Self, Model)> {
-        check_shared_input(args, workers)?;
         let (mut plan, model) = Self::of_model(args, models, workers)?;
         plan.run.workers = workers.clone();
         Ok((plan, model))
     }
 
     fn of_model(args: &Args, models: &Models, workers: &Workers) -> Result<(Self, Model)> {
-        let out = match &args.out {
-            Some(out) => out.clone(),
-            None => Path::new("runs").join(model_name(args, models)?),
-        };
+        let out = out(args, models)?;
         let folder = RunFolder::beside(&out);
-        if workers.rank() > 0 {
-            // Process 0 has planned all of it and made a checkpoint.
-            return Self::resumed(args, models, out, RunFolder::of_run(folder), workers);
-        }
         if let Some(or_start) = args.resume {
             let checkpoint = RunFolder::checkpoint_in(&folder);
             let is_absent = Bundle::open(&checkpoint).is_err_and(|error| error.is_not_found());
@@ -152,7 +144,7 @@ impl Plan {
         if workers.size() > 1 {
             settings.suggest("shards", workers.size(), args);
         }
-        let mut checked = Checked::new(args, &settings, Some(&out), &mut problems);
+        let mut checked = Checked::new(args, &settings, &out, &mut problems);
         check_processes(&checked.run, workers, &mut problems);
         if args.data.file.is_none()
             && (args.data.rows.is_given() || args.data.weight_column.is_some())
@@ -264,8 +256,7 @@ impl Plan {
             check_source(path, &args.model.take, &*model, &mut problems);
         }
         settings.data = args.data.file.clone().or(settings.data);
-        let written = (workers.rank() == 0).then_some(&*out);
-        let checked = Checked::new(args, &settings, written, &mut problems);
+        let checked = Checked::new(args, &settings, &out, &mut problems);
         check_processes(&checked.run, workers, &mut problems);
         if is_extended {
             check_limits(&progress, &checked.run, &mut problems);
@@ -376,17 +367,6 @@ fn check_processes(run: &Run, workers: &Workers, problems: &mut Problems) {
     }
 }
 
-/// An error unless every process can read the molecules.
-fn check_shared_input(args: &Args, workers: &Workers) -> Result<()> {
-    if workers.size() > 1 && args.data.file.as_deref() == Some(Path::new("-")) {
-        return Err(usage(Error::new(
-            "--data -: standard input reaches one process alone, and every process reads the \
-             molecules: give the path of a file",
-        )));
-    }
-    Ok(())
-}
-
 /// Starts the model from networks of a bundle, or from all of it.
 fn take_weights(
     model: &mut dyn MoleculeAutoencoder,
@@ -456,6 +436,14 @@ fn is_same(a: &Path, b: &Path) -> bool {
         .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
+/// The path of the bundle.
+pub fn out(args: &Args, models: &Models) -> Result<PathBuf> {
+    Ok(match &args.out {
+        Some(out) => out.clone(),
+        None => Path::new("runs").join(model_name(args, models)?),
+    })
+}
+
 /// The model that the command names, or the default.
 fn model_name<'a>(args: &'a Args, models: &Models) -> Result<&'a str> {
     let name = args.model.name.as_deref().or_else(|| default_model(models));
@@ -476,14 +464,14 @@ struct Checked {
 }
 
 impl Checked {
-    /// `out` is the bundle, in the process that writes it.
-    fn new(args: &Args, settings: &Settings, out: Option<&Path>, problems: &mut Problems) -> Self {
-        let replaces = out.and_then(|out| problems.take(Bundle::check_save_target(out)));
+    fn new(args: &Args, settings: &Settings, out: &Path, problems: &mut Problems) -> Self {
         Self {
             run: settings.run(problems),
-            replaces: replaces.unwrap_or(false),
+            replaces: problems
+                .take(Bundle::check_save_target(out))
+                .unwrap_or(false),
             checkpoint_interval: checkpoint_interval(args.checkpoint_minutes, problems),
-            skipped: args.data.rows.skipped.clone().filter(|_| out.is_some()),
+            skipped: args.data.rows.skipped.clone(),
         }
     }
 }

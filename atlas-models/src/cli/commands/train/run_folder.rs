@@ -14,9 +14,8 @@ use atlas_core::train::CheckpointSummary;
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Locked as long as the run goes on, by the process that writes. The folder itself is locked by
-    /// saves to it.
-    _lock: Option<File>,
+    /// Locked as long as the run goes on. The folder itself is locked by saves to it.
+    _lock: File,
 }
 
 impl RunFolder {
@@ -32,6 +31,11 @@ impl RunFolder {
     /// The path of the checkpoint in a run folder.
     pub fn checkpoint_in(folder: &Path) -> PathBuf {
         folder.join("checkpoint")
+    }
+
+    /// The path of the molecules to train on, for the other processes of a run.
+    pub fn shared_molecules_in(folder: &Path) -> PathBuf {
+        folder.join("shared-molecules")
     }
 
     /// The path of the set of training molecules in the run folder of a bundle.
@@ -59,15 +63,7 @@ impl RunFolder {
             return Err(unusable(&path, &why));
         }
         Bundle::check_save_target(Self::checkpoint_in(&path))?;
-        Ok(Self {
-            path,
-            _lock: Some(lock),
-        })
-    }
-
-    /// The folder that another process of the same run has opened, to read from.
-    pub fn of_run(path: PathBuf) -> Self {
-        Self { path, _lock: None }
+        Ok(Self { path, _lock: lock })
     }
 
     /// An error if a new run would overwrite something that no run left in `folder`, or a run that
