@@ -61,6 +61,7 @@
 mod adamw;
 mod annealing;
 mod batches;
+mod buffers;
 mod checkpoint;
 mod dataset;
 mod gradients;

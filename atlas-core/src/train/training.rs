@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::adamw::AdamW;
 use super::batches::Batches;
+use super::buffers::Buffers;
 use super::checkpoint::{self, CheckpointSummary};
 use super::dataset::Dataset;
-use super::gradients;
 use super::prefetch::{Batch, with_batches};
 use super::progress::Progress;
 use super::report::{Control, EpochReport, Outcome, StepReport, Stopped};
@@ -182,19 +182,12 @@ pub trait Observer<M: ?Sized> {
 
 impl<M: ?Sized> Observer<M> for () {}
 
-/// State of the model that is kept and not optimised.
-struct Buffer {
-    name: String,
-    var: Var,
-    is_frozen: bool,
-}
-
 /// A run of training that is under way.
 pub struct Training<'a> {
     run: &'a Run,
     weights: Vec<LossWeight>,
     vars: Vec<(String, Var)>,
-    buffers: Vec<Buffer>,
+    buffers: Buffers,
     /// All tensors of the model, by their full names.
     tensors: Tensors,
     /// Whether a step has been shown to depend on its seed alone.
@@ -234,15 +227,6 @@ impl<'a> Training<'a> {
             run.params.adamw.clone(),
         )?;
         let networks = model.networks().iter();
-        let buffers = networks.flat_map(|network| {
-            let buffers = network.buffers();
-            buffers.map(|(name, var)| Buffer {
-                is_frozen: network.is_tensor_frozen(name),
-                name: format!("{}/{name}", network.name()),
-                var,
-            })
-        });
-        let networks = model.networks().iter();
         let tensors = networks.flat_map(|network| {
             let tensors = network.tensors();
             tensors.map(|(name, tensor)| (format!("{}/{name}", network.name()), tensor.detach()))
@@ -257,7 +241,7 @@ impl<'a> Training<'a> {
             weights,
             vars,
             tensors: tensors.collect(),
-            buffers: buffers.collect(),
+            buffers: Buffers::of(model),
             is_repeatable: false,
             optimiser,
             batches,
@@ -417,12 +401,13 @@ impl<'a> Training<'a> {
         let params = &self.run.params;
         let share = self.share();
         let learning_rate = params.rate(self.progress.steps, share);
-        let kept = self.copies_of_buffers()?;
+        let kept = self.buffers.copies()?;
         let sum = self.sum_of_shards(model, &batch.shards, &kept);
         let outcome = sum.and_then(|sum| {
             let sum = sum.over(&self.run.workers)?;
-            self.restore_buffers(&sum.buffers, |_| true)?;
-            self.check_buffers()?;
+            self.buffers.restore(&sum.buffers)?;
+            self.buffers.restore_frozen(&kept)?;
+            self.buffers.check()?;
             step::take(
                 sum,
                 &self.vars,
@@ -431,8 +416,9 @@ impl<'a> Training<'a> {
                 params.clip_norm,
             )
         });
-        let is_failure = outcome.is_err();
-        self.restore_buffers(&kept, |buffer| buffer.is_frozen || is_failure)?;
+        if outcome.is_err() {
+            self.buffers.restore(&kept)?;
+        }
         let outcome = outcome?;
         self.is_repeatable = true;
         let examples = batch.indices.len();
@@ -476,14 +462,14 @@ impl<'a> Training<'a> {
             let first = step::evaluate(model, examples, context.clone())?;
             Some(first.values)
         };
-        self.restore_buffers(kept, |_| true)?;
+        self.buffers.restore(kept)?;
         let loss = step::evaluate(model, examples, context)?;
         let (values, gradients) =
             step::differentiate(loss, expected.as_ref(), &self.vars, shard.share)?;
         let buffers = if self.sharding.is_whole() {
             Vec::new()
         } else {
-            self.buffers_of(shard)?
+            self.buffers.part_of(shard)?
         };
         Ok(ShardSum {
             values,
@@ -508,36 +494,6 @@ impl<'a> Training<'a> {
         context
     }
 
-    /// A shard's part in what the buffers become: means are those of the batch, and what is counted
-    /// in integers is as the first shard leaves it.
-    fn buffers_of(&self, shard: &Shard) -> Result<Vec<Tensor>> {
-        let buffers = self.buffers.iter().map(|buffer| {
-            let left = buffer.var.as_detached_tensor();
-            let part = match left.dtype().is_float() {
-                true if shard.share > 0.0 => left.affine(shard.share, 0.0)?,
-                false if shard.number == 0 => left.copy()?,
-                _ => left.zeros_like()?,
-            };
-            Ok(part)
-        });
-        buffers.collect()
-    }
-
-    /// A failure unless all buffers are finite.
-    fn check_buffers(&self) -> Result<(), Failure> {
-        for buffer in &self.buffers {
-            let values = buffer.var.as_detached_tensor();
-            if values.dtype().is_float() && !gradients::norm(&[values])?.is_finite() {
-                return Err(Failure::NotFinite(format!(
-                    "the buffer {} is not finite, as the running variance of a batch norm is after a \
-                     batch, or a shard of one, with a single example",
-                    buffer.name
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// The time of process 0 where the run depends on it.
     fn agreed(&self, time: Duration) -> Result<Duration> {
         if self.run.max_time.is_none() {
@@ -545,21 +501,6 @@ impl<'a> Training<'a> {
         }
         let seconds = self.run.workers.number_of_first(time.as_secs_f64())?;
         Ok(Duration::try_from_secs_f64(seconds).unwrap_or(time))
-    }
-
-    fn copies_of_buffers(&self) -> Result<Vec<Tensor>> {
-        let buffers = self.buffers.iter();
-        let copies = buffers.map(|buffer| Ok(buffer.var.as_detached_tensor().copy()?));
-        copies.collect()
-    }
-
-    /// Puts those buffers back that an evaluation should not have moved.
-    fn restore_buffers(&self, kept: &[Tensor], is_meant: impl Fn(&Buffer) -> bool) -> Result<()> {
-        let buffers = self.buffers.iter().zip(kept);
-        for (buffer, kept) in buffers.filter(|(buffer, _)| is_meant(buffer)) {
-            buffer.var.set(kept)?;
-        }
-        Ok(())
     }
 
     /// The share of training that is done, from 0 to 1.
