@@ -1,12 +1,11 @@
 //! [`SharedMolecules`]: molecules to train on, in a file that one process writes and others read.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use atlas_core::train::Dataset;
 use atlas_core::{Error, Result};
-use tempfile::NamedTempFile;
 
 use super::Molecules;
 use crate::chem::Smiles;
@@ -38,9 +37,9 @@ impl SharedMolecules {
         let sizes = molecules.sizes.as_ref();
         let sizes = sizes.ok_or_else(|| Error::new("the molecules were not measured"))?;
         let failed = |error| Error::io("write", path, error);
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder).map_err(failed)?;
-        let mut to = BufWriter::new(file);
+        // One process writes, so that what a killed one left is written over.
+        let unfinished = path.with_extension("unfinished");
+        let mut to = BufWriter::new(File::create(&unfinished).map_err(failed)?);
         let (mut end, mut bytes) = (0, Vec::new());
         let mut ends = Vec::with_capacity(molecules.len());
         for &index in &molecules.indices {
@@ -67,11 +66,8 @@ impl SharedMolecules {
             to.write_all(MAGIC)
         };
         write().map_err(failed)?;
-        let file = to
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        file.persist(path).map_err(|error| failed(error.error))?;
-        Ok(())
+        to.flush().map_err(failed)?;
+        fs::rename(&unfinished, path).map_err(failed)
     }
 
     /// Opens the file that [`write`](Self::write) has made.
