@@ -9,7 +9,7 @@ use std::sync::Arc;
 use atlas_core::{Error, Result};
 
 use super::molecules::BUILT_IN;
-use super::rows::cut_of;
+use super::rows::{SAMPLE, cut_of};
 use super::shard::{Cut, Shard, row_start};
 
 /// A file of molecules.
@@ -263,7 +263,8 @@ impl Input {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// BLAKE3 of the bytes that are read, in 64 hexadecimal digits.
+    /// BLAKE3 of the bytes that are read, and of what each file begins with, which says how its rows
+    /// are read; in 64 hexadecimal digits.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -271,9 +272,13 @@ impl Input {
         let mut hasher = blake3::Hasher::new();
         for piece in &self.pieces {
             let path = &piece.file.path;
-            let hashed = open_at(path, piece.range.clone())
-                .and_then(|mut from| hasher.update_reader(&mut from).map(drop));
-            hashed.map_err(|error| Error::io("read", path, error))?;
+            let begins_later = piece.range.as_ref().is_some_and(|range| range.start > 0);
+            let beginning = begins_later.then_some(Some(0..SAMPLE));
+            for range in beginning.into_iter().chain([piece.range.clone()]) {
+                let hashed = open_at(path, range)
+                    .and_then(|mut from| hasher.update_reader(&mut from).map(drop));
+                hashed.map_err(|error| Error::io("read", path, error))?;
+            }
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

@@ -350,3 +350,16 @@ fn the_counts_of_evaluated_shards_add_up() {
     assert!(text.contains("in/*.smi (shard 1 of 4)"), "{text}");
     scene.atlas("evaluate bundle --shard 0/2").wrong_usage();
 }
+
+#[test]
+fn a_part_is_of_the_columns_that_the_beginning_of_a_file_names() {
+    let scene = Scene::trained();
+    let rows = MOLECULES.map(|smiles| format!("{smiles},CCO\n")).concat();
+    scene.write("in.csv", format!("smiles,second\n{rows}"));
+    let encode = "encode bundle -i in.csv --shard 1/2 -o out";
+    scene.atlas(encode).success();
+    // As long, and of the other column.
+    scene.write("in.csv", format!("second,smiles\n{rows}"));
+    let error = scene.atlas(encode).failure();
+    assert!(error.contains("blake3: "), "{error}");
+}

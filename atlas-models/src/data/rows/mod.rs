@@ -21,7 +21,7 @@ use crate::chem::{Smiles, Standardise};
 use open_file::OpenFile;
 
 pub use columns::Column;
-pub(super) use open_file::cut_of;
+pub(super) use open_file::{SAMPLE, cut_of};
 pub use skipped::{SkippedRow, SkippedRows};
 
 /// Rows between two calls of what watches the reading.

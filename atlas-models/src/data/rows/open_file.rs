@@ -14,7 +14,7 @@ use crate::data::shard::Cut;
 use crate::data::source::{Progress, Source};
 
 /// Bytes by which the layout of a file is known.
-const SAMPLE: u64 = 1 << 18;
+pub(in crate::data) const SAMPLE: u64 = 1 << 18;
 /// Endings of names that say how a file is compressed, and nothing of its layout.
 const COMPRESSED: [&str; 3] = ["gz", "zst", "zstd"];
 
