@@ -64,7 +64,7 @@ fn check_shards(shards: &usize) -> Result<(), String> {
     if shards.is_power_of_two() {
         Ok(())
     } else {
-        Err("a power of two".to_owned())
+        Err("expected a power of two".to_owned())
     }
 }
 

@@ -243,7 +243,10 @@ impl<'a> LatentWriter<'a> {
     ///
     /// # Errors
     /// If the file cannot be written to, or the program was built without Parquet.
-    #[cfg_attr(not(feature = "parquet"), allow(unused_variables))]
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(unused_variables, reason = "without Parquet nothing is written")
+    )]
     pub fn with_note(file: File, layout: LatentLayout, note: String) -> io::Result<Self> {
         #[cfg(feature = "parquet")]
         return Ok(Self {
